@@ -1,0 +1,1 @@
+"""Durable machine-learning jobs from a notebook cell."""

@@ -1,0 +1,83 @@
+"""The progress protocol: one line on standard output, in any language.
+
+A line is the prefix ``::mltemporal::`` and one JSON object, at most 4 KiB in all, written in
+one call. The same parser serves every launcher. Its keys, all optional but the first:
+
+==============  ===================================================================
+``event``       ``report`` (the default), ``stage``, ``artifact`` or ``note``
+``time``        seconds since the epoch; the reader's clock where it is missing
+``step total``  whole numbers: how far, and of how much            (``report``)
+``metrics``     an object of numbers, ``{"loss": 0.12}``            (``report``)
+``dropped``     reports left out so far because they came too fast  (``report``)
+``text``        what the job is doing now, or chose and why         (``stage``, ``note``)
+``name object`` a file left behind: its name and its `ObjectRef`    (``artifact``)
+==============  ===================================================================
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from mltemporal.specs import ObjectRef
+
+PREFIX = "::mltemporal::"
+MAX_LINE_BYTES = 4096
+
+
+@dataclass(frozen=True, kw_only=True)
+class Line:
+    """One parsed progress line."""
+
+    event: str = "report"
+    time: float | None = None
+    step: int | None = None
+    total: int | None = None
+    metrics: dict[str, float | None] = field(default_factory=dict)
+    """JSON has no NaN or infinity: a null stands for a value that is no finite number."""
+    dropped: int = 0
+    text: str = ""
+    name: str = ""
+    object: ObjectRef | None = None
+
+
+def format_line(**fields: Any) -> bytes:
+    """Return the line for ``fields`` (the keys of the table above), newline included.
+
+    Raises:
+        ValueError: the line would be longer than 4 KiB.
+    """
+    line = PREFIX.encode() + msgspec.json.encode(fields) + b"\n"
+    if len(line) > MAX_LINE_BYTES:
+        raise ValueError(f"a progress line of {len(line)} bytes is over the limit of {MAX_LINE_BYTES}")
+    return line
+
+
+def parse_line(text: str) -> Line | None:
+    """Return the progress in ``text``, or None where it is an ordinary line of output.
+
+    A line that has the prefix and is malformed is ordinary output too: it stays in the log,
+    where its author finds it.
+    """
+    if not text.startswith(PREFIX) or len(text) > MAX_LINE_BYTES:
+        return None
+    try:
+        return msgspec.json.decode(text[len(PREFIX) :], type=Line)
+    except msgspec.DecodeError:
+        return None
+
+
+def match_patterns(text: str, patterns: Mapping[str, str]) -> Line | None:
+    """Return the metrics that ``patterns`` (name to regular expression with one group) find in ``text``."""
+    metrics: dict[str, float | None] = {}
+    for name, pattern in patterns.items():
+        if found := re.search(pattern, text):
+            try:
+                metrics[name] = float(found.group(1))
+            except ValueError:
+                continue  # the group caught words, not a number: an ordinary line
+    return Line(metrics=metrics) if metrics else None

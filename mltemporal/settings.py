@@ -1,0 +1,84 @@
+"""Where things are: read once, from the environment and the platform's conventions.
+
+Library code never reads ``os.environ`` for its own configuration; it is handed a `Settings`.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import platformdirs
+
+from mltemporal.errors import InvalidRequest
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """One consistent set of places and limits. Secrets are not shown by ``repr``."""
+
+    home: Path
+    """Everything of the embedded stack and of local jobs; private to the user."""
+    database_url: str = field(repr=False)
+    """An SQLAlchemy URL; SQLite in the home by default."""
+    storage_url: str
+    """A directory, or ``s3://bucket/prefix``."""
+    task_queue: str | None = None
+    """None derives one from the database, so that two databases on one Temporal never mix."""
+    temporal_configured: bool = False
+    """Whether the user named a Temporal of their own; then no server is started."""
+    max_local_jobs: int = 2
+    """How many local jobs run at once; the others wait in the queue."""
+    web_port: int | None = None
+    """A fixed port for the embedded Web UI; None takes a free one and keeps it."""
+    temporal_port: int | None = None
+    """A fixed port for the embedded Temporal server; None takes a free one and keeps it."""
+
+
+def load_settings(environ: dict[str, str] | None = None) -> Settings:
+    """Read the settings from ``environ`` (by default the process's own).
+
+    ``MLTEMPORAL_HOME``, ``MLTEMPORAL_DATABASE_URL``, ``MLTEMPORAL_STORAGE_URL``,
+    ``MLTEMPORAL_TASK_QUEUE``, ``MLTEMPORAL_MAX_LOCAL_JOBS``, ``MLTEMPORAL_WEB_PORT`` and
+    ``MLTEMPORAL_TEMPORAL_PORT``; Temporal's own ``TEMPORAL_ADDRESS``, ``TEMPORAL_PROFILE`` and
+    ``TEMPORAL_CONFIG_FILE`` say where Temporal is.
+
+    Raises:
+        InvalidRequest: a number is none, or out of range.
+    """
+    env = dict(os.environ) if environ is None else environ
+    home = Path(env.get("MLTEMPORAL_HOME") or platformdirs.user_data_dir("mltemporal")).expanduser().absolute()
+    return Settings(
+        home=home,
+        database_url=env.get("MLTEMPORAL_DATABASE_URL") or f"sqlite:///{home / 'mltemporal.db'}",
+        storage_url=env.get("MLTEMPORAL_STORAGE_URL") or str(home / "storage"),
+        task_queue=env.get("MLTEMPORAL_TASK_QUEUE") or None,
+        temporal_configured=_temporal_configured(env),
+        max_local_jobs=_number(env, "MLTEMPORAL_MAX_LOCAL_JOBS", 1, 1024) or _default_local_jobs(),
+        web_port=_number(env, "MLTEMPORAL_WEB_PORT", 1, 65_535),
+        temporal_port=_number(env, "MLTEMPORAL_TEMPORAL_PORT", 1, 65_535),
+    )
+
+
+def _temporal_configured(env: dict[str, str]) -> bool:
+    """Whether Temporal's own configuration names an address (its default profile counts)."""
+    if any(env.get(name) for name in ("TEMPORAL_ADDRESS", "TEMPORAL_PROFILE", "TEMPORAL_CONFIG_FILE")):
+        return True
+    return (platformdirs.user_config_path("temporalio") / "temporal.toml").exists()
+
+
+def _default_local_jobs() -> int:
+    return max(2, (os.cpu_count() or 2) // 2)
+
+
+def _number(env: dict[str, str], name: str, low: int, high: int) -> int | None:
+    text = env.get(name)
+    if not text:
+        return None
+    if text.isdecimal() and low <= int(text) <= high:
+        return int(text)
+    raise InvalidRequest(
+        f"{name}={text!r} is not a whole number from {low} to {high}",
+        f"set {name} to such a number, or unset it for the default",
+    )

@@ -1,0 +1,243 @@
+"""The frozen dataclasses that cross a process border.
+
+Workers, notebooks and jobs of different ages meet, so a new field needs a default, and a
+reader ignores the fields that it does not know. `encode` and `decode` are the one JSON form.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import msgspec
+
+T = TypeVar("T")
+
+
+class JobStatus(enum.StrEnum):
+    """Where a job stands; the words that a person reads."""
+
+    QUEUED = "queued"
+    VALIDATING = "validating"
+    STARTING = "starting"
+    RUNNING = "running"
+    PAUSED = "paused"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def final(self) -> bool:
+        """Whether the job has ended."""
+        return self in (JobStatus.SUCCEEDED, JobStatus.FAILED, JobStatus.CANCELLED)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ObjectRef:
+    """Bytes in storage, named by their content."""
+
+    sha256: str
+    size_bytes: int
+    format: str = "bytes"
+    """What the bytes are: ``parquet``, ``cloudpickle``, ``skops``, ``json``, ``text``, ``bytes``."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Column:
+    """One column of a table."""
+
+    name: str
+    type: str
+    """Arrow's name of the type, e.g. ``double`` or ``dictionary<values=string, …>``."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatasetRef:
+    """A table: either an object in storage, or files that stay where they are."""
+
+    fingerprint: str
+    """SHA-256 of the content (stored tables) or of names, sizes and times (referred files)."""
+    rows: int
+    """Number of rows; -1 when counting would mean reading everything (CSV)."""
+    columns: tuple[Column, ...]
+    format: str = "parquet"
+    """``parquet`` or ``csv``."""
+    object: ObjectRef | None = None
+    uri: str | None = None
+    """As the user gave it, made absolute: a file, directory or glob, local or ``s3://``."""
+    name: str | None = None
+    """The name under which it is registered."""
+    target: str | None = None
+    """Set where the source says so itself (a scikit-learn Bunch)."""
+
+    @property
+    def column_names(self) -> tuple[str, ...]:
+        """The columns' names, in order."""
+        return tuple(column.name for column in self.columns)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainerRef:
+    """What trains: the built-in baseline, or code that travels by value."""
+
+    kind: str
+    """``baseline``, ``estimator``, ``function`` or ``script``."""
+    label: str
+    """What a person calls it: a class, function or file name."""
+    code: ObjectRef | None = None
+    """The cloudpickled estimator, the cloudpickled ``(function, params)``, or the script's text."""
+    params: dict[str, str] = field(default_factory=dict)
+    """Parameters as text (``repr``, shortened), for people and for `history()`."""
+    args: tuple[str, ...] = ()
+    """Command-line arguments of a script, the parameters included."""
+    path: str | None = None
+    """Where the script stood on the launching machine; its folder comes first on ``sys.path``."""
+    metric_patterns: dict[str, str] = field(default_factory=dict)
+    """Metric name to regular expression with one group, for programs that cannot be changed."""
+    versions: dict[str, str] = field(default_factory=dict)
+    """Python and packages of the launching kernel that must agree before the code is unpickled."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resources:
+    """How much machine a job gets."""
+
+    cpu: float | None = None
+    """Cores; None shares the machine evenly among the jobs that may run at once."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobSpec:
+    """One training, complete: a worker or a job needs nothing else to run it."""
+
+    key: str
+    """DNS label; names the workflow, the launcher's jobs (``<key>-<attempt>``) and storage."""
+    name: str
+    dataset: DatasetRef
+    trainer: TrainerRef
+    target: str | None = None
+    """The column to predict; None lets the baseline find it, or means there is none."""
+    test_size: float = 0.2
+    """Share of the rows held out for the evaluation, 0 to below 1."""
+    seed: int = 0
+    kind: str = "training"
+    backend: str = "local"
+    resources: Resources = field(default_factory=Resources)
+    env: dict[str, str] = field(default_factory=dict)
+    """Extra environment variables of the job."""
+    retries: int = 2
+    """How often a training that was interrupted starts again; a user's exception never does."""
+    timeout_s: float = 86_400.0
+    """From the start of the first attempt to the kill, retries included."""
+    grace_s: float = 30.0
+    """Between SIGTERM and SIGKILL when the job is cancelled or times out."""
+    checkpoints_kept: int = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class Attempt:
+    """One try at a job, as activities hand it on."""
+
+    job_id: int
+    number: int
+    """Counts from 1."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress:
+    """One report of a job, or the latest state of it."""
+
+    time: float
+    """Seconds since the epoch, by the job's clock."""
+    step: int | None = None
+    total: int | None = None
+    metrics: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Artifact:
+    """A file that a job leaves behind."""
+
+    name: str
+    object: ObjectRef
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelRef:
+    """A fitted model in storage and what it takes to use it again."""
+
+    object: ObjectRef
+    """Format ``skops`` where it loads safely, else ``cloudpickle``."""
+    label: str
+    task: str | None = None
+    """``classification`` or ``regression`` where known."""
+    target: str | None = None
+    features: tuple[str, ...] = ()
+    """Column names that ``predict`` takes, in order; empty where unknown."""
+    trusted: tuple[str, ...] = ()
+    """Types beyond scikit-learn's own that a skops file needs; shown before they are loaded."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunOutput:
+    """What a job's process leaves in storage when it succeeds: `Storage.put_note`'s text."""
+
+    metrics: dict[str, float] = field(default_factory=dict)
+    model: ModelRef | None = None
+    value: ObjectRef | None = None
+    """The cloudpickled return value of a function, when it is no model."""
+    notes: tuple[str, ...] = ()
+    """What the runtime chose and why, in sentences for a person."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunFailure:
+    """Why a job's process failed, written by the process itself."""
+
+    type: str
+    """The exception's class name."""
+    message: str
+    traceback: str
+    """The user's own frames, ours cut off."""
+    next_step: str = ""
+    retryable: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingResult:
+    """How a training ended well: small, so that it fits a workflow's history."""
+
+    job_id: int
+    metrics: dict[str, float] = field(default_factory=dict)
+    """The final evaluation, named as scikit-learn names it: ``r2``, ``accuracy`` …"""
+    model_ref: ModelRef | None = None
+    value_ref: ObjectRef | None = None
+    attempts: int = 1
+    duration_s: float = 0.0
+    """From the first attempt's start to the end, waiting for a retry included."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """How a job ended, as the workflow tells the last activity."""
+
+    job_id: int
+    status: JobStatus
+    attempts: int
+    what: str = ""
+    next_step: str = ""
+
+
+def encode(value: Any) -> str:
+    """Return ``value`` (a dataclass of this module, or JSON-able) as JSON text."""
+    return msgspec.json.encode(value).decode()
+
+
+def decode(text: str | bytes, kind: type[T]) -> T:
+    """Return the ``kind`` that `encode` wrote.
+
+    Raises:
+        msgspec.DecodeError: the text is no JSON, or does not fit ``kind``.
+    """
+    return msgspec.json.decode(text, type=kind)
