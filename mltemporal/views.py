@@ -1,0 +1,53 @@
+"""What a person sees of a job at one moment: the panel, its static forms and the shell read this."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from mltemporal.specs import JobStatus
+
+
+@dataclass(frozen=True, kw_only=True)
+class Point:
+    """One report of a job."""
+
+    attempt: int
+    time: float
+    """Seconds since the epoch."""
+    step: int | None = None
+    total: int | None = None
+    metrics: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobView:
+    """The state of a job, read at once; holds text from users, so escape it before it becomes HTML."""
+
+    id: int
+    name: str
+    kind: str
+    status: JobStatus
+    stage: str = ""
+    """What it is doing now, in words: ``loading the dataset``, ``waiting for a free slot (3rd in the queue)``."""
+    attempt: int = 0
+    """0 before the first attempt."""
+    attempts_allowed: int = 1
+    backend: str = "local"
+    trainer: str = ""
+    """What trains, as a person calls it."""
+    dataset: str = ""
+    created_at: float = 0.0
+    started_at: float | None = None
+    finished_at: float | None = None
+    points: tuple[Point, ...] = ()
+    """The first view of a watch has all, later ones only what is new."""
+    log_tail: tuple[str, ...] = ()
+    """The last lines of output, oldest first."""
+    notes: tuple[str, ...] = ()
+    """What was chosen and why, each attempt's end and why: sentences, oldest first."""
+    metrics: dict[str, float] = field(default_factory=dict)
+    """The final evaluation, once it succeeded."""
+    error: str = ""
+    """Why it failed: the user's traceback first, then the reason and the next step."""
+    url: str = ""
+    """Temporal's Web UI for this job; empty where unknown."""
