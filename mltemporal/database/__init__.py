@@ -1,1 +1,11 @@
-"""TODO."""
+"""The record of everything: jobs, attempts, points, logs, artifacts, datasets, workers.
+
+`Database.open` gives one object with a part for each concern; rows leave as frozen dataclasses.
+"""
+
+from mltemporal.database.engine import Database
+from mltemporal.database.jobs import Event, JobRow
+from mltemporal.database.progress import Batch
+from mltemporal.database.workers import WorkerInfo
+
+__all__ = ["Batch", "Database", "Event", "JobRow", "WorkerInfo"]

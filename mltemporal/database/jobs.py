@@ -1,0 +1,298 @@
+"""Jobs, their attempts and their events."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+from sqlalchemy.exc import IntegrityError
+
+from mltemporal.database.tables import attempts, events, jobs
+from mltemporal.errors import NotFound
+from mltemporal.specs import JobSpec, JobStatus, TrainingResult, decode, encode
+
+if TYPE_CHECKING:
+    from mltemporal.database.engine import Database
+
+_FINAL = [status.value for status in JobStatus if status.final]
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobRow:
+    """One job as recorded."""
+
+    id: int
+    key: str
+    kind: str
+    name: str
+    status: JobStatus
+    stage: str
+    fingerprint: str
+    spec: JobSpec
+    tags: tuple[str, ...]
+    attempt: int
+    """The newest attempt's number; 0 before the first."""
+    created_by: str
+    created_at: float
+    started_at: float | None
+    finished_at: float | None
+    result: TrainingResult | None
+    error: str
+
+    @property
+    def workflow_id(self) -> str:
+        """The id of the workflow that owns the job."""
+        return self.key
+
+
+@dataclass(frozen=True, kw_only=True)
+class Event:
+    """One thing that happened to a job."""
+
+    time: float
+    kind: str
+    """``submitted``, ``stage``, ``attempt``, ``retry``, ``follow``, ``command``, ``note`` or ``finished``."""
+    attempt: int = 0
+    message: str = ""
+    created_by: str = ""
+
+
+class Jobs:
+    """The ``jobs``, ``attempts`` and ``events`` tables."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def add(
+        self,
+        spec: JobSpec,
+        *,
+        fingerprint: str,
+        dataset_id: int,
+        tags: Sequence[str] = (),
+        by: str = "",
+        force: bool = False,
+    ) -> tuple[JobRow, bool]:
+        """Record a new job, or find the live one of the same fingerprint.
+
+        Args:
+            force: record a new job even where one of this fingerprint is live.
+
+        Returns:
+            The job, and whether it is new. Of several callers at once, one gets a new one.
+        """
+        values = {
+            "key": spec.key,
+            "kind": spec.kind,
+            "name": spec.name,
+            "status": JobStatus.QUEUED,
+            "fingerprint": fingerprint,
+            "dataset_id": dataset_id,
+            "spec_json": encode(spec),
+            "tags_json": encode(list(tags)),
+            "created_by": by,
+            "created_at": time.time(),
+        }
+        try:
+            return self._insert({**values, "live_fingerprint": fingerprint}), True
+        except IntegrityError:
+            if force:
+                return self._insert(values), True
+        live = self._one(jobs.c.live_fingerprint == fingerprint)
+        if live is None:  # it ended between the two statements
+            return self.add(spec, fingerprint=fingerprint, dataset_id=dataset_id, tags=tags, by=by)
+        return live, False
+
+    def _insert(self, values: dict[str, Any]) -> JobRow:
+        with self._database.writing() as connection:
+            inserted = connection.execute(sa.insert(jobs).values(values)).inserted_primary_key
+            assert inserted is not None
+            event = Event(time=values["created_at"], kind="submitted", created_by=values["created_by"])
+            _add_event(connection, int(inserted[0]), "submitted", event)
+        return self.get(int(inserted[0]))
+
+    def withdraw(self, job_id: int) -> None:
+        """Remove a job whose workflow could not be started; nothing else refers to it yet."""
+        with self._database.writing() as connection:
+            connection.execute(sa.delete(events).where(events.c.job_id == job_id))
+            connection.execute(sa.delete(jobs).where(jobs.c.id == job_id))
+
+    def get(self, job_id: int) -> JobRow:
+        """Return the job.
+
+        Raises:
+            NotFound: there is none of that id.
+        """
+        row = self._one(jobs.c.id == job_id)
+        if row is None:
+            raise NotFound(f"there is no job {job_id}", "mltemporal.jobs() lists the jobs")
+        return row
+
+    def named(self, name: str) -> JobRow:
+        """Return the newest job of that name.
+
+        Raises:
+            NotFound: there is none of that name.
+        """
+        row = self._one(jobs.c.name == name)
+        if row is None:
+            raise NotFound(f"there is no job named {name!r}", "mltemporal.jobs() lists the jobs")
+        return row
+
+    def list(
+        self, *, status: Sequence[str] = (), name: str | None = None, tag: str | None = None, limit: int = 100
+    ) -> list[JobRow]:
+        """Return the jobs that fit every given condition, newest first."""
+        query = sa.select(jobs).order_by(jobs.c.id.desc()).limit(limit)
+        if status:
+            query = query.where(jobs.c.status.in_(list(status)))
+        if name is not None:
+            query = query.where(jobs.c.name == name)
+        if tag is not None:
+            query = query.where(jobs.c.tags_json.contains(encode(tag), autoescape=True))
+        with self._database.reading() as connection:
+            return [_row(row) for row in connection.execute(query).mappings()]
+
+    def set_status(self, job_id: int, status: JobStatus, stage: str = "") -> None:
+        """Say where a live job stands; an ended one stays as it ended. Idempotent."""
+        with self._database.writing() as connection:
+            before = connection.scalar(sa.select(jobs.c.status).where(jobs.c.id == job_id))
+            changed = connection.execute(
+                sa.update(jobs)
+                .where(jobs.c.id == job_id, jobs.c.status.not_in(_FINAL))
+                .values(status=status, stage=stage)
+            )
+            if changed.rowcount and before != status:
+                _add_event(
+                    connection, job_id, None, Event(time=time.time(), kind="stage", message=status.value)
+                )
+
+    def start_attempt(self, job_id: int, number: int) -> None:
+        """Record that an attempt begins. Idempotent."""
+        now = time.time()
+        with self._database.writing() as connection:
+            known = connection.scalar(
+                sa.select(attempts.c.number).where(attempts.c.job_id == job_id, attempts.c.number == number)
+            )
+            if known is not None:
+                return
+            connection.execute(sa.insert(attempts).values(job_id=job_id, number=number, started_at=now))
+            connection.execute(
+                sa.update(jobs)
+                .where(jobs.c.id == job_id)
+                .values(attempt=number, started_at=sa.func.coalesce(jobs.c.started_at, now))
+            )
+            _add_event(
+                connection, job_id, f"attempt-{number}", Event(time=now, kind="attempt", attempt=number)
+            )
+
+    def end_attempt(
+        self, job_id: int, number: int, *, phase: str, reason: str = "", log_json: str | None = None
+    ) -> None:
+        """Record how an attempt ended, and where its whole log is. Idempotent: the first word stands."""
+        with self._database.writing() as connection:
+            connection.execute(
+                sa.update(attempts)
+                .where(
+                    attempts.c.job_id == job_id, attempts.c.number == number, attempts.c.finished_at.is_(None)
+                )
+                .values(finished_at=time.time(), phase=phase, reason=reason, log_json=log_json)
+            )
+
+    def finish(
+        self, job_id: int, status: JobStatus, *, result: TrainingResult | None = None, error: str = ""
+    ) -> JobRow:
+        """Record how the job ended. Idempotent: the first end stands. Returns the job as it stands."""
+        now = time.time()
+        with self._database.writing() as connection:
+            changed = connection.execute(
+                sa.update(jobs)
+                .where(jobs.c.id == job_id, jobs.c.status.not_in(_FINAL))
+                .values(
+                    status=status,
+                    stage="",
+                    finished_at=now,
+                    live_fingerprint=None,
+                    error=error,
+                    result_json=None if result is None else encode(result),
+                )
+            )
+            if changed.rowcount:
+                _add_event(connection, job_id, None, Event(time=now, kind="finished", message=status.value))
+        return self.get(job_id)
+
+    def reopen(self, job_id: int) -> bool:
+        """Make an ended job live again; False where it had not ended, or another of its kind is live."""
+        row = self.get(job_id)
+        try:
+            with self._database.writing() as connection:
+                changed = connection.execute(
+                    sa.update(jobs)
+                    .where(jobs.c.id == job_id, jobs.c.status.in_(_FINAL))
+                    .values(
+                        status=JobStatus.QUEUED,
+                        stage="",
+                        finished_at=None,
+                        error="",
+                        result_json=None,
+                        live_fingerprint=row.fingerprint,
+                    )
+                )
+                return bool(changed.rowcount)
+        except IntegrityError:
+            return False
+
+    def add_event(self, job_id: int, event: Event, *, key: str | None = None) -> None:
+        """Record an event; one that has a ``key`` is recorded once."""
+        with self._database.writing() as connection:
+            _add_event(connection, job_id, key, event)
+
+    def events(self, job_id: int) -> list[Event]:
+        """Return everything that happened to the job, oldest first."""
+        columns = [events.c[name] for name in ("time", "kind", "attempt", "message", "created_by")]
+        query = sa.select(*columns).where(events.c.job_id == job_id).order_by(events.c.id)
+        with self._database.reading() as connection:
+            return [Event(**row) for row in connection.execute(query).mappings()]
+
+    def attempts(self, job_id: int) -> list[dict[str, Any]]:
+        """Return the attempts as dictionaries of the table's columns, oldest first."""
+        query = sa.select(attempts).where(attempts.c.job_id == job_id).order_by(attempts.c.number)
+        with self._database.reading() as connection:
+            return [dict(row) for row in connection.execute(query).mappings()]
+
+    def _one(self, condition: sa.ColumnElement[bool]) -> JobRow | None:
+        query = sa.select(jobs).where(condition).order_by(jobs.c.id.desc()).limit(1)
+        with self._database.reading() as connection:
+            row = connection.execute(query).mappings().first()
+        return None if row is None else _row(row)
+
+
+def _row(row: sa.RowMapping) -> JobRow:
+    return JobRow(
+        id=row["id"],
+        key=row["key"],
+        kind=row["kind"],
+        name=row["name"],
+        status=JobStatus(row["status"]),
+        stage=row["stage"],
+        fingerprint=row["fingerprint"],
+        spec=decode(row["spec_json"], JobSpec),
+        tags=tuple(decode(row["tags_json"], list[str])),
+        attempt=row["attempt"],
+        created_by=row["created_by"],
+        created_at=row["created_at"],
+        started_at=row["started_at"],
+        finished_at=row["finished_at"],
+        result=None if row["result_json"] is None else decode(row["result_json"], TrainingResult),
+        error=row["error"],
+    )
+
+
+def _add_event(connection: sa.Connection, job_id: int, key: str | None, event: Event) -> None:
+    values = {"job_id": job_id, "key": key or f"{event.kind}-{event.time!r}", **vars(event)}
+    known = sa.select(events.c.id).where(events.c.job_id == job_id, events.c.key == values["key"])
+    if connection.scalar(known) is None:
+        connection.execute(sa.insert(events).values(values))

@@ -1,0 +1,52 @@
+"""Schema migrations with Alembic, run from code: there is no ``alembic.ini`` to find."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mltemporal.errors import VersionMismatch
+
+if TYPE_CHECKING:
+    from alembic.config import Config
+
+    from mltemporal.database.engine import Database
+
+
+def config() -> Config:
+    """Return Alembic's configuration for our migrations."""
+    from alembic.config import Config
+
+    made = Config()
+    made.set_main_option("script_location", str(Path(__file__).parent))
+    made.set_main_option("path_separator", "os")
+    return made
+
+
+def upgrade(database: Database) -> None:
+    """Bring the database to the newest schema, in one transaction.
+
+    Raises:
+        VersionMismatch: its schema is newer than this code.
+    """
+    from alembic import command
+    from alembic.script import ScriptDirectory
+
+    settings = config()
+    with database.writing() as connection:  # the write lock keeps a second upgrade waiting
+        current = _revision(connection)
+        if current is not None and current not in {
+            r.revision for r in ScriptDirectory.from_config(settings).walk_revisions()
+        }:
+            raise VersionMismatch(
+                f"the database's schema {current} is newer than this mltemporal knows",
+                "upgrade this environment: pip install -U mltemporal",
+            )
+        settings.attributes["connection"] = connection
+        command.upgrade(settings, "head")
+
+
+def _revision(connection: object) -> str | None:
+    from alembic.runtime.migration import MigrationContext
+
+    return MigrationContext.configure(connection).get_current_revision()  # type: ignore[arg-type]

@@ -1,0 +1,189 @@
+"""What a running job says: points, log lines and artifacts, each recorded exactly once."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import sqlalchemy as sa
+
+from mltemporal.database.tables import artifacts, attempts, events, log_chunks, points
+from mltemporal.specs import Artifact, ObjectRef, decode, encode
+from mltemporal.views import Point
+
+if TYPE_CHECKING:
+    from mltemporal.database.engine import Database
+
+LOG_KEPT_CHUNKS = 2000
+"""Of a running attempt; the whole log goes to storage when the attempt ends."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Batch:
+    """What an attempt said between two positions (bytes) of its output."""
+
+    start: int
+    end: int
+    points: tuple[tuple[int, Point], ...] = ()
+    """Each with the position of its line."""
+    log: str = ""
+    notes: tuple[tuple[int, str], ...] = ()
+    artifacts: tuple[Artifact, ...] = ()
+
+
+class ProgressRecord:
+    """The ``points``, ``log_chunks`` and ``artifacts`` tables."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def position(self, job_id: int, attempt: int) -> int:
+        """Return up to which byte the attempt's output was recorded."""
+        query = sa.select(attempts.c.position).where(
+            attempts.c.job_id == job_id, attempts.c.number == attempt
+        )
+        with self._database.reading() as connection:
+            return connection.scalar(query) or 0
+
+    def append(self, job_id: int, attempt: int, batch: Batch) -> bool:
+        """Record the batch and move the position, in one transaction.
+
+        Returns False, and records nothing, when the position is not at ``batch.start``: then
+        somebody else recorded it already, and the caller starts again from `position`.
+        """
+        now = time.time()
+        with self._database.writing() as connection:
+            moved = connection.execute(
+                sa.update(attempts)
+                .where(
+                    attempts.c.job_id == job_id,
+                    attempts.c.number == attempt,
+                    attempts.c.position == batch.start,
+                )
+                .values(position=batch.end)
+            )
+            if not moved.rowcount:
+                return False
+            if batch.points:
+                connection.execute(
+                    sa.insert(points), [_point_values(job_id, at, point) for at, point in batch.points]
+                )
+            if batch.log:
+                connection.execute(
+                    sa.insert(log_chunks).values(
+                        job_id=job_id,
+                        attempt=attempt,
+                        position=batch.start,
+                        text=batch.log.replace("\0", "\ufffd"),
+                    )
+                )
+                self._trim(connection, job_id)
+            for at, note in batch.notes:
+                connection.execute(
+                    sa.insert(events).values(
+                        job_id=job_id,
+                        key=f"note-{attempt}-{at}",
+                        time=now,
+                        kind="note",
+                        attempt=attempt,
+                        message=note,
+                    )
+                )
+            for artifact in batch.artifacts:
+                connection.execute(
+                    sa.delete(artifacts).where(
+                        artifacts.c.job_id == job_id, artifacts.c.name == artifact.name
+                    )
+                )
+                connection.execute(
+                    sa.insert(artifacts).values(
+                        job_id=job_id,
+                        name=artifact.name,
+                        attempt=attempt,
+                        object_json=encode(artifact.object),
+                        created_at=now,
+                    )
+                )
+        return True
+
+    def points(self, job_id: int, *, after: int = 0, limit: int | None = None) -> list[tuple[int, Point]]:
+        """Return (row id, point) of the points whose row id is above ``after``, in order of arrival."""
+        query = (
+            sa.select(points)
+            .where(points.c.job_id == job_id, points.c.id > after)
+            .order_by(points.c.id)
+            .limit(limit)
+        )
+        with self._database.reading() as connection:
+            return [(row.id, _point(row)) for row in connection.execute(query)]
+
+    def last_point(self, job_id: int, attempt: int) -> Point | None:
+        """Return the attempt's newest point."""
+        query = (
+            sa.select(points)
+            .where(points.c.job_id == job_id, points.c.attempt == attempt)
+            .order_by(points.c.id.desc())
+            .limit(1)
+        )
+        with self._database.reading() as connection:
+            row = connection.execute(query).first()
+        return None if row is None else _point(row)
+
+    def log(self, job_id: int, *, after: int = 0, newest: int | None = None) -> list[tuple[int, int, str]]:
+        """Return (row id, attempt, text) of the log chunks above ``after``, or of the ``newest`` so many."""
+        query = sa.select(log_chunks.c.id, log_chunks.c.attempt, log_chunks.c.text).where(
+            log_chunks.c.job_id == job_id, log_chunks.c.id > after
+        )
+        query = (
+            query.order_by(log_chunks.c.id)
+            if newest is None
+            else query.order_by(log_chunks.c.id.desc()).limit(newest)
+        )
+        with self._database.reading() as connection:
+            rows = [(row.id, row.attempt, row.text) for row in connection.execute(query)]
+        return rows if newest is None else rows[::-1]
+
+    def artifacts(self, job_id: int) -> list[Artifact]:
+        """Return the files that the job left behind, by name."""
+        query = sa.select(artifacts.c.name, artifacts.c.object_json).where(artifacts.c.job_id == job_id)
+        with self._database.reading() as connection:
+            rows = connection.execute(query.order_by(artifacts.c.name)).all()
+        return [Artifact(name=row.name, object=decode(row.object_json, ObjectRef)) for row in rows]
+
+    def _trim(self, connection: sa.Connection, job_id: int) -> None:
+        """Keep the newest chunks: a job that prints gigabytes must not fill the database."""
+        oldest_kept = (
+            sa.select(log_chunks.c.id)
+            .where(log_chunks.c.job_id == job_id)
+            .order_by(log_chunks.c.id.desc())
+            .offset(LOG_KEPT_CHUNKS)
+            .limit(1)
+            .scalar_subquery()
+        )
+        connection.execute(
+            sa.delete(log_chunks).where(log_chunks.c.job_id == job_id, log_chunks.c.id <= oldest_kept)
+        )
+
+
+def _point_values(job_id: int, position: int, point: Point) -> dict[str, object]:
+    return {
+        "job_id": job_id,
+        "attempt": point.attempt,
+        "position": position,
+        "time": point.time,
+        "step": point.step,
+        "total": point.total,
+        "metrics_json": encode(point.metrics),
+    }
+
+
+def _point(row: sa.Row[tuple[object, ...]]) -> Point:
+    metrics = decode(row.metrics_json, dict[str, float | None])
+    return Point(
+        attempt=row.attempt,
+        time=row.time,
+        step=row.step,
+        total=row.total,
+        metrics={name: float("nan") if value is None else value for name, value in metrics.items()},
+    )

@@ -1,0 +1,139 @@
+"""The tables. Times are seconds since the epoch; columns named ``…_json`` hold `specs.encode`'s text.
+
+A change here needs a migration under ``migrations/versions``; a test compares the two.
+"""
+
+from sqlalchemy import (
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+metadata = MetaData()
+
+meta = Table(
+    "meta",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("value", Text, nullable=False),
+)
+
+datasets = Table(
+    "datasets",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("name", String(255), unique=True),
+    Column("fingerprint", String(64), nullable=False, unique=True),
+    Column("ref_json", Text, nullable=False),
+    Column("created_at", Float, nullable=False),
+)
+
+jobs = Table(
+    "jobs",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("key", String(63), nullable=False, unique=True),
+    Column("kind", String(32), nullable=False),
+    Column("name", String(255), nullable=False, index=True),
+    Column("status", String(16), nullable=False, index=True),
+    Column("stage", Text, nullable=False, default=""),
+    Column("fingerprint", String(64), nullable=False, index=True),
+    # Equal to the fingerprint while the job is alive: unique, so that one cell has one live job.
+    Column("live_fingerprint", String(64), unique=True),
+    Column("dataset_id", Integer, ForeignKey("datasets.id")),
+    Column("spec_json", Text, nullable=False),
+    Column("tags_json", Text, nullable=False, default="[]"),
+    Column("attempt", Integer, nullable=False, default=0),
+    Column("created_by", String(255), nullable=False, default=""),
+    Column("created_at", Float, nullable=False),
+    Column("started_at", Float),
+    Column("finished_at", Float),
+    Column("result_json", Text),
+    Column("error", Text, nullable=False, default=""),
+    sqlite_autoincrement=True,  # an id is never used again
+)
+
+attempts = Table(
+    "attempts",
+    metadata,
+    Column("job_id", Integer, ForeignKey("jobs.id"), primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("position", Integer, nullable=False, default=0),
+    Column("started_at", Float, nullable=False),
+    Column("finished_at", Float),
+    Column("phase", String(16), nullable=False, default=""),
+    Column("reason", Text, nullable=False, default=""),
+    Column("log_json", Text),
+)
+
+points = Table(
+    "points",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("job_id", Integer, ForeignKey("jobs.id"), nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("position", Integer, nullable=False),
+    Column("time", Float, nullable=False),
+    Column("step", Integer),
+    Column("total", Integer),
+    Column("metrics_json", Text, nullable=False),
+    UniqueConstraint("job_id", "attempt", "position"),
+    Index("points_of_a_job", "job_id", "id"),
+)
+
+log_chunks = Table(
+    "log_chunks",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("job_id", Integer, ForeignKey("jobs.id"), nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("position", Integer, nullable=False),
+    Column("text", Text, nullable=False),
+    UniqueConstraint("job_id", "attempt", "position"),
+    Index("log_of_a_job", "job_id", "id"),
+)
+
+artifacts = Table(
+    "artifacts",
+    metadata,
+    Column("job_id", Integer, ForeignKey("jobs.id"), primary_key=True),
+    Column("name", String(255), primary_key=True),
+    Column("attempt", Integer, nullable=False),
+    Column("object_json", Text, nullable=False),
+    Column("created_at", Float, nullable=False),
+)
+
+events = Table(
+    "events",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("job_id", Integer, ForeignKey("jobs.id"), nullable=False),
+    # Names the occurrence, so that an activity that is tried again records it once.
+    Column("key", String(255), nullable=False),
+    Column("time", Float, nullable=False),
+    Column("kind", String(32), nullable=False),
+    Column("attempt", Integer, nullable=False, default=0),
+    Column("message", Text, nullable=False, default=""),
+    Column("created_by", String(255), nullable=False, default=""),
+    UniqueConstraint("job_id", "key"),
+)
+
+workers = Table(
+    "workers",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("host", String(255), nullable=False),
+    Column("pid", Integer, nullable=False),
+    Column("version", String(32), nullable=False),
+    Column("python", String(255), nullable=False),
+    Column("task_queue", String(255), nullable=False),
+    Column("started_at", Float, nullable=False),
+    Column("seen_at", Float, nullable=False),
+)
