@@ -142,7 +142,7 @@ class Jobs:
             raise NotFound(f"there is no job named {name!r}", "mltemporal.jobs() lists the jobs")
         return row
 
-    def list(
+    def find(
         self, *, status: Sequence[str] = (), name: str | None = None, tag: str | None = None, limit: int = 100
     ) -> list[JobRow]:
         """Return the jobs that fit every given condition, newest first."""

@@ -85,7 +85,10 @@ class Launcher(Protocol):
         """Ask the process to end (SIGTERM), end it by force after ``grace_s``, return when it has ended."""
 
     async def delete(self, name: str) -> None:
-        """Forget a process that has ended, and all that belongs to it."""
+        """Remove a process that has ended, and all that belongs to it."""
+
+    async def forget(self, key: str) -> None:
+        """Remove what was kept for all attempts of the job ``key``."""
 
     async def names(self) -> list[str]:
         """Return the names of all processes, ended ones included, that were not deleted."""

@@ -9,6 +9,7 @@ from mltemporal.errors import VersionMismatch
 
 if TYPE_CHECKING:
     from alembic.config import Config
+    from sqlalchemy import Connection
 
     from mltemporal.database.engine import Database
 
@@ -46,7 +47,8 @@ def upgrade(database: Database) -> None:
         command.upgrade(settings, "head")
 
 
-def _revision(connection: object) -> str | None:
+def _revision(connection: Connection) -> str | None:
     from alembic.runtime.migration import MigrationContext
 
-    return MigrationContext.configure(connection).get_current_revision()  # type: ignore[arg-type]
+    revision: str | None = MigrationContext.configure(connection).get_current_revision()
+    return revision

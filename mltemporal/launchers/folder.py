@@ -1,0 +1,168 @@
+"""One local process as files: what `keeper` writes, read and acted upon."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+from mltemporal.errors import ServiceUnavailable
+from mltemporal.launchers import keeper
+from mltemporal.launchers.base import Phase, Sighting
+
+READ_BYTES = 1 << 20
+_START_S = 20.0
+
+
+class ProcessFolder:
+    """The folder of one process; holds no state of its own, so any number may look at one folder."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.name = path.name
+
+    @property
+    def exists(self) -> bool:
+        """Whether there is an order, so that the process runs, ran or will run."""
+        return (self.path / "order.json").exists()
+
+    @property
+    def started(self) -> bool:
+        """Whether the process was started."""
+        return (self.path / "process.json").exists() or (self.path / "exit.json").exists()
+
+    @property
+    def queued_at(self) -> tuple[float, str]:
+        """Sorts folders by the time of their order."""
+        order = self._load("order.json")
+        return (float("inf") if order is None else order["queued_at"], self.name)
+
+    def place(self, order: dict[str, Any]) -> None:
+        """Write the order, unless there is one."""
+        if not self.exists:
+            self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            keeper.write_json(str(self.path / "order.json"), {**order, "queued_at": time.time()})
+
+    def look(self) -> Sighting:
+        """Return the phase, without output."""
+        ended = self._load("exit.json")
+        if ended is not None:
+            return _ending(ended["code"])
+        process = self._load("process.json")
+        if process is None:
+            return Sighting(phase=Phase.QUEUED)
+        if _alive(process["training"]):
+            paused = (self.path / "suspended").exists()
+            return Sighting(phase=Phase.SUSPENDED if paused else Phase.RUNNING)
+        if _alive(process["keeper"]):
+            return Sighting(phase=Phase.RUNNING)  # it is about to write down how the training ended
+        ended = self._load("exit.json")
+        if ended is not None:
+            return _ending(ended["code"])
+        return Sighting(phase=Phase.INTERRUPTED, reason="its process is gone and nobody saw how it ended")
+
+    def read(self, position: int) -> bytes:
+        """Return output from ``position`` on, at most `READ_BYTES`."""
+        try:
+            with (self.path / "output.log").open("rb") as file:
+                file.seek(position)
+                return file.read(READ_BYTES)
+        except FileNotFoundError:
+            return b""
+
+    async def run(self) -> None:
+        """Start the keeper, which starts the process; returns when it has.
+
+        Raises:
+            ServiceUnavailable: it did not.
+        """
+        # A fork and an exec: milliseconds, and the child must not depend on this event loop.
+        running = subprocess.Popen(  # noqa: ASYNC220
+            [sys.executable, "-I", "-S", keeper.__file__, str(self.path)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        threading.Thread(target=running.wait, name="reap-keeper", daemon=True).start()
+        deadline = time.monotonic() + _START_S
+        while not self.started:
+            if running.returncode is not None or time.monotonic() > deadline:
+                raise ServiceUnavailable(
+                    f"the keeper of {self.name!r} started no training (exit code {running.returncode})",
+                    "`mltemporal doctor` says where the worker's log is",
+                )
+            await asyncio.sleep(0.005)
+
+    def give_up(self) -> None:
+        """Take an order back that was not started yet."""
+        if self.exists and not self.started:
+            keeper.write_json(str(self.path / "exit.json"), {"code": -signal.SIGTERM})
+
+    def suspend(self) -> None:
+        """Stop the process group."""
+        if self._signal(signal.SIGSTOP):
+            (self.path / "suspended").touch(mode=0o600)
+
+    def resume(self) -> None:
+        """Let the process group go on."""
+        (self.path / "suspended").unlink(missing_ok=True)
+        self._signal(signal.SIGCONT)
+
+    def terminate(self) -> None:
+        """Ask the process group to end, also when it is suspended."""
+        self._signal(signal.SIGTERM)
+        self.resume()
+
+    def kill(self) -> None:
+        """End the process group by force."""
+        self._signal(signal.SIGKILL)
+
+    async def ended(self, within_s: float) -> bool:
+        """Wait for the end, at most so long; returns whether it came."""
+        deadline = time.monotonic() + within_s
+        while self.exists and not self.look().phase.final:
+            if time.monotonic() > deadline:
+                return False
+            await asyncio.sleep(0.05)
+        return True
+
+    def _signal(self, number: signal.Signals) -> bool:
+        """Signal the process group, if it is certainly still the one that was started."""
+        process = self._load("process.json")
+        if process is None or not _alive(process["training"]):
+            return False
+        try:
+            os.killpg(process["training"][0], number)
+        except ProcessLookupError:
+            return False
+        return True
+
+    def _load(self, file: str) -> Any:
+        try:
+            return json.loads((self.path / file).read_bytes())
+        except FileNotFoundError:
+            return None
+
+
+def _alive(process: list[Any]) -> bool:
+    pid, mark = process
+    return mark is not None and keeper.start_mark(pid) == mark
+
+
+def _ending(code: int) -> Sighting:
+    """Translate an exit code; a shell's ``128 + n``, which our runtime uses too, means signal ``n``."""
+    if code == 0:
+        return Sighting(phase=Phase.SUCCEEDED, exit_code=0)
+    number = -code if code < 0 else code - 128
+    if number in {int(known) for known in signal.Signals}:
+        reason = f"killed by {signal.Signals(number).name}"
+        return Sighting(phase=Phase.INTERRUPTED, exit_code=code, reason=reason)
+    return Sighting(phase=Phase.FAILED, exit_code=code, reason=f"exit code {code}")

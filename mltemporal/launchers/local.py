@@ -1,0 +1,227 @@
+"""Trainings as detached processes of this machine.
+
+A process belongs to nobody: it survives the kernel that asked for it and the worker that
+started it, and any worker of the same home finds it again. Every fact is a file (see `keeper`).
+At most ``max_jobs`` run at once; the others wait in the order in which they came.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import json
+import os
+import shutil
+import sys
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from mltemporal.errors import InvalidRequest, NotFound, ServiceUnavailable
+from mltemporal.launchers import keeper
+from mltemporal.launchers.base import Phase, Sighting
+from mltemporal.launchers.folder import READ_BYTES, ProcessFolder
+from mltemporal.specs import JobSpec
+
+_POLL_S = 0.1
+
+
+@dataclass(frozen=True, kw_only=True)
+class KernelContext:
+    """What a local job takes over from the kernel that asked for it."""
+
+    python: str
+    cwd: str
+    env: dict[str, str]
+
+    def __repr__(self) -> str:
+        return f"KernelContext(python={self.python!r}, cwd={self.cwd!r}, env=<{len(self.env)} variables>)"
+
+    @classmethod
+    def here(cls) -> KernelContext:
+        """The context of this process."""
+        return cls(python=sys.executable, cwd=os.getcwd(), env=dict(os.environ))
+
+
+class LocalLauncher:
+    """The `Launcher` for this machine; safe in several processes of one home at once."""
+
+    def __init__(self, home: Path, storage_url: str, max_jobs: int) -> None:
+        self._contexts = home / "launch"
+        self._root = home / "jobs"
+        self._storage_url = storage_url
+        self._max_jobs = max_jobs
+        self._turn = asyncio.Lock()
+
+    # On the kernel's side
+
+    def check(self, spec: JobSpec) -> None:
+        """Refuse, in words, what a local process cannot honour."""
+        cores = os.cpu_count() or 1
+        cpu = spec.resources.cpu
+        if cpu is not None and not 0 < cpu <= cores:
+            raise InvalidRequest(
+                f"resources ask for {cpu} cores, this machine has {cores}",
+                f"ask for more than 0 and at most {cores}",
+            )
+
+    def prepare(self, key: str, context: KernelContext) -> None:
+        """Keep the kernel's interpreter, directory and environment for the job's attempts.
+
+        They go into a file that only the user can read, never into the database or Temporal.
+        """
+        self._contexts.mkdir(mode=0o700, parents=True, exist_ok=True)
+        keeper.write_json(str(self._contexts / f"{key}.json"), asdict(context))
+
+    # On the worker's side
+
+    async def start(self, spec: JobSpec, attempt: int) -> None:
+        """Queue the process, and start it if there is room. Idempotent by name."""
+        folder = self._folder(f"{spec.key}-{attempt}")
+        if not folder.exists:
+            folder.place(self._order(spec, attempt))
+        await self._admit()
+
+    async def find(self, name: str) -> Sighting | None:
+        """Return the process's phase, without output; None where there is no such process."""
+        folder = self._folder(name)
+        return self._look(folder) if folder.exists else None
+
+    async def follow(self, name: str, position: int) -> AsyncIterator[Sighting]:
+        """Yield a sighting on every change, at least each second, output from ``position`` on."""
+        folder = self._folder(name)
+        last: tuple[Phase, str] | None = None
+        said_at = 0.0
+        while True:
+            if not folder.exists:
+                raise NotFound(f"there is no local process {name!r}", "it was deleted; start the job again")
+            seen = self._look(folder)  # before reading, so that the last reading has all there is
+            output = folder.read(position)
+            position += len(output)
+            more = len(output) == READ_BYTES
+            if output or (seen.phase, seen.reason) != last or time.monotonic() - said_at >= 1.0:
+                last, said_at = (seen.phase, seen.reason), time.monotonic()
+                phase = Phase.RUNNING if seen.phase.final and more else seen.phase
+                yield replace(seen, phase=phase, output=output, position=position)
+                if phase.final:
+                    return
+            if seen.phase is Phase.QUEUED:
+                await self._admit()
+            if not more:
+                await asyncio.sleep(_POLL_S)
+
+    async def suspend(self, name: str) -> None:
+        """Stop the process group (SIGSTOP); it keeps its memory and its slot."""
+        self._folder(name).suspend()
+
+    async def resume(self, name: str) -> None:
+        """Let the process group go on (SIGCONT)."""
+        self._folder(name).resume()
+
+    async def stop(self, name: str, grace_s: float) -> None:
+        """SIGTERM to the process group, SIGKILL after ``grace_s``; returns when it has ended."""
+        folder = self._folder(name)
+        async with self._admission():  # nobody starts it while it is taken back
+            folder.give_up()
+        folder.terminate()
+        if not await folder.ended(grace_s):
+            folder.kill()
+            if not await folder.ended(30.0):
+                raise ServiceUnavailable(f"process {name!r} does not end on SIGKILL", "look at it with `ps`")
+
+    async def delete(self, name: str) -> None:
+        """Remove the folder of a process that has ended."""
+        folder = self._folder(name)
+        if folder.exists and self._look(folder).phase.final:
+            await asyncio.to_thread(shutil.rmtree, folder.path)
+
+    async def forget(self, key: str) -> None:
+        """Remove what `prepare` kept."""
+        (self._contexts / f"{key}.json").unlink(missing_ok=True)
+
+    async def names(self) -> list[str]:
+        """Return the names of all processes, ended ones included, that were not deleted."""
+        return sorted(folder.name for folder in self._folders())
+
+    # Below
+
+    def _folder(self, name: str) -> ProcessFolder:
+        if not name or "/" in name or name.startswith("."):
+            raise InvalidRequest(f"{name!r} cannot name a process", "use <job key>-<attempt>")
+        return ProcessFolder(self._root / name)
+
+    def _folders(self) -> list[ProcessFolder]:
+        return [ProcessFolder(path.parent) for path in self._root.glob("*/order.json")]
+
+    def _order(self, spec: JobSpec, attempt: int) -> dict[str, Any]:
+        path = self._contexts / f"{spec.key}.json"
+        if not path.exists():
+            raise InvalidRequest(
+                f"job {spec.name!r} was launched on another machine: its environment is not here",
+                "launch it again from this machine",
+            )
+        context = KernelContext(**json.loads(path.read_text()))
+        command = [context.python, "-m", "mltemporal.runtime", self._storage_url, spec.key, str(attempt)]
+        env = {**_thread_settings(spec.resources.cpu), **context.env, **_JOB_ENV, **spec.env}
+        return {"argv": command, "cwd": context.cwd, "env": env}
+
+    def _look(self, folder: ProcessFolder) -> Sighting:
+        seen = folder.look()
+        if seen.phase is not Phase.QUEUED:
+            return seen
+        ahead = sum(1 for other in self._waiting() if other.queued_at < folder.queued_at)
+        reason = f"waiting for a free slot: {ahead} ahead, {self._max_jobs} local jobs may run at once"
+        return replace(seen, reason=reason)
+
+    def _waiting(self) -> list[ProcessFolder]:
+        """The queue, first come first."""
+        return sorted((f for f in self._folders() if not f.started), key=lambda f: f.queued_at)
+
+    async def _admit(self) -> None:
+        """Start as many waiting processes as there is room for."""
+        async with self._admission():
+            waiting = self._waiting()
+            if waiting:
+                alive = sum(1 for f in self._folders() if f.started and not f.look().phase.final)
+                for folder in waiting[: max(0, self._max_jobs - alive)]:
+                    await folder.run()
+
+    @asynccontextmanager
+    async def _admission(self) -> AsyncIterator[None]:
+        """One at a time starts processes, among all workers of this home."""
+        self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        async with self._turn:  # within this worker; the file lock is between workers
+            with open(self._root / ".admission", "w", encoding="utf-8") as lock:
+                while True:
+                    try:
+                        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                        break
+                    except BlockingIOError:
+                        await asyncio.sleep(0.01)
+                yield
+
+
+_JOB_ENV = {"PYTHONUNBUFFERED": "1", "MPLBACKEND": "agg"}
+"""Prints appear at once, and a plot needs no screen and no notebook."""
+
+_THREAD_VARIABLES = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+    "POLARS_MAX_THREADS",
+)
+
+
+def _thread_settings(cpu: float | None) -> dict[str, str]:
+    """Let jobs side by side share the cores.
+
+    Threads that spin while they wait made two boosting fits at once 13 times slower, so they
+    sleep instead (scikit-learn #30662); a job that asks for cores gets as many threads. What
+    the kernel's environment says itself wins over these.
+    """
+    threads = {} if cpu is None else dict.fromkeys(_THREAD_VARIABLES, str(max(1, round(cpu))))
+    return {"OMP_WAIT_POLICY": "passive", **threads}
