@@ -35,6 +35,23 @@ class Settings:
     temporal_port: int | None = None
     """A fixed port for the embedded Temporal server; None takes a free one and keeps it."""
 
+    def environ(self) -> dict[str, str]:
+        """Return the environment variables from which `load_settings` reads these same settings.
+
+        Holds the database's password, if there is one: for a child process, not for a log.
+        """
+        values = {
+            "MLTEMPORAL_HOME": str(self.home),
+            "MLTEMPORAL_DATABASE_URL": self.database_url,
+            "MLTEMPORAL_STORAGE_URL": self.storage_url,
+            "MLTEMPORAL_TASK_QUEUE": self.task_queue,
+            "MLTEMPORAL_TEMPORAL": "configured" if self.temporal_configured else "embedded",
+            "MLTEMPORAL_MAX_LOCAL_JOBS": self.max_local_jobs,
+            "MLTEMPORAL_WEB_PORT": self.web_port,
+            "MLTEMPORAL_TEMPORAL_PORT": self.temporal_port,
+        }
+        return {name: str(value) for name, value in values.items() if value is not None}
+
 
 def load_settings(environ: dict[str, str] | None = None) -> Settings:
     """Read the settings from ``environ`` (by default the process's own).
@@ -42,10 +59,11 @@ def load_settings(environ: dict[str, str] | None = None) -> Settings:
     ``MLTEMPORAL_HOME``, ``MLTEMPORAL_DATABASE_URL``, ``MLTEMPORAL_STORAGE_URL``,
     ``MLTEMPORAL_TASK_QUEUE``, ``MLTEMPORAL_MAX_LOCAL_JOBS``, ``MLTEMPORAL_WEB_PORT`` and
     ``MLTEMPORAL_TEMPORAL_PORT``; Temporal's own ``TEMPORAL_ADDRESS``, ``TEMPORAL_PROFILE`` and
-    ``TEMPORAL_CONFIG_FILE`` say where Temporal is.
+    ``TEMPORAL_CONFIG_FILE`` say where Temporal is. ``MLTEMPORAL_TEMPORAL`` set to ``embedded`` uses
+    the embedded server in spite of those, ``configured`` never starts one.
 
     Raises:
-        InvalidRequest: a number is none, or out of range.
+        InvalidRequest: a value is not what it should be, e.g. a port out of range.
     """
     env = dict(os.environ) if environ is None else environ
     home = Path(env.get("MLTEMPORAL_HOME") or platformdirs.user_data_dir("mltemporal")).expanduser().absolute()
@@ -63,6 +81,13 @@ def load_settings(environ: dict[str, str] | None = None) -> Settings:
 
 def _temporal_configured(env: dict[str, str]) -> bool:
     """Whether Temporal's own configuration names an address (its default profile counts)."""
+    if choice := env.get("MLTEMPORAL_TEMPORAL"):
+        if choice not in ("embedded", "configured"):
+            raise InvalidRequest(
+                f"MLTEMPORAL_TEMPORAL={choice!r} is neither 'embedded' nor 'configured'",
+                "unset it to use TEMPORAL_ADDRESS or temporal.toml where there is one",
+            )
+        return choice == "configured"
     if any(env.get(name) for name in ("TEMPORAL_ADDRESS", "TEMPORAL_PROFILE", "TEMPORAL_CONFIG_FILE")):
         return True
     return (platformdirs.user_config_path("temporalio") / "temporal.toml").exists()

@@ -1,0 +1,42 @@
+"""What a killed supervisor left running, and how it is ended; never a process of somebody else."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from mltemporal.stack.home import StackFiles, is_locked
+from mltemporal.stack.process import ProcessId
+from mltemporal.stack.record import StackState
+
+
+def stop_leftovers(files: StackFiles, recorded: StackState | None) -> list[str]:
+    """End the services that no supervisor watches any more; returns their names. Idempotent.
+
+    To be called by the holder of the supervisor's lock, or of the change lock with no supervisor left.
+    """
+    stopped = []
+    services = recorded.services if recorded else {}
+    for name in ("worker", "temporal"):
+        service = services.get(name)
+        if service and service.process and service.process.alive:
+            service.process.stop(grace_s=8)
+            stopped.append(name)
+    if is_locked(files.server_lock):  # started, and its supervisor killed before it wrote that down
+        for process in _servers_in(files.folder):
+            process.stop(grace_s=8)
+            stopped.append("temporal")
+    return stopped
+
+
+def _servers_in(folder: Path) -> list[ProcessId]:
+    """Find this user's Temporal servers whose database lies in ``folder``."""
+    import psutil
+
+    found = []
+    for process in psutil.process_iter(["cmdline", "uids"]):
+        command, uids = process.info["cmdline"] or [], process.info["uids"]
+        ours = uids is not None and uids.real == os.getuid() and command[1:3] == ["server", "start-dev"]
+        if ours and any(os.path.dirname(word) == str(folder) for word in command):
+            found.append(ProcessId.of(process.pid))
+    return [process for process in found if process is not None]

@@ -1,0 +1,126 @@
+"""What a person asks first: is it running, and where is everything."""
+
+from __future__ import annotations
+
+import html
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from mltemporal.errors import MLTemporalError
+from mltemporal.settings import Settings
+from mltemporal.stack.control import state
+
+if TYPE_CHECKING:
+    from mltemporal.database.workers import WorkerInfo
+
+
+@dataclass(frozen=True, kw_only=True)
+class StackStatus:
+    """Where everything is and who works; holds no password or key."""
+
+    running: bool
+    """Whether the stack of this home is up."""
+    services: str
+    """The stack's processes in words."""
+    temporal_address: str
+    """Empty where the embedded server does not run."""
+    task_queue: str
+    """Empty where it is derived from a database that cannot be opened."""
+    web_ui: str
+    """Temporal's Web UI; empty where unknown."""
+    database: str
+    """Its URL, without the password."""
+    storage: str
+    workers: tuple[WorkerInfo, ...] = ()
+    """Those that were seen within the last seconds, on any machine."""
+    trouble: str = ""
+    """Why something above is missing."""
+
+    def __repr__(self) -> str:
+        width = max(len(name) for name, _ in self._rows())
+        return "\n".join(f"{name:<{width}}  {value}" for name, value in self._rows())
+
+    def _repr_html_(self) -> str:
+        rows = "".join(
+            f'<tr><th style="text-align:left">{html.escape(name)}</th>'
+            f'<td style="text-align:left">{_cell(value)}</td></tr>'
+            for name, value in self._rows()
+        )
+        return f"<table>{rows}</table>"
+
+    def _rows(self) -> list[tuple[str, str]]:
+        rows = [
+            ("stack", self.services),
+            ("Temporal", self.temporal_address or "not running"),
+            ("Web UI", self.web_ui or "unknown"),
+            ("task queue", self.task_queue or "unknown"),
+            ("database", self.database),
+            ("storage", self.storage),
+            ("workers", "none"),
+        ]
+        if self.workers:
+            rows[-1:] = [("worker", _describe(worker)) for worker in self.workers]
+        return [*rows, ("trouble", self.trouble)] if self.trouble else rows
+
+
+def status(settings: Settings) -> StackStatus:
+    """Return where everything is. Starts nothing, and raises for nothing that is merely away."""
+    from sqlalchemy.engine import make_url
+    from sqlalchemy.exc import ArgumentError
+
+    running = state(settings)
+    try:
+        database = make_url(settings.database_url).render_as_string(hide_password=True)
+    except ArgumentError:
+        database = "no database URL"
+    address, web_ui, trouble = "", "", ""
+    if settings.temporal_configured:
+        from mltemporal.stack.connection import cloud_web_ui, configured_target
+
+        address, namespace = configured_target()
+        web_ui = cloud_web_ui(address, namespace)
+    elif running:
+        address, web_ui = running.temporal_address, running.web_ui
+    task_queue = settings.task_queue or ""
+    workers: tuple[WorkerInfo, ...] = ()
+    try:
+        found_queue, workers = _workers(settings)
+        task_queue = task_queue or found_queue
+    except MLTemporalError as error:
+        trouble = error.what
+    return StackStatus(
+        running=running is not None,
+        services=", ".join(f"{name} {service.state}" for name, service in running.services.items())
+        if running
+        else "not running",
+        temporal_address=address,
+        task_queue=task_queue,
+        web_ui=web_ui,
+        database=database,
+        storage=settings.storage_url,
+        workers=workers,
+        trouble=trouble,
+    )
+
+
+def _workers(settings: Settings) -> tuple[str, tuple[WorkerInfo, ...]]:
+    from mltemporal.database import Database
+
+    database = Database.open(settings.database_url)
+    try:
+        return f"mltemporal-{database.id}", tuple(database.workers.alive())
+    finally:
+        database.close()
+
+
+def _describe(worker: WorkerInfo) -> str:
+    since = time.strftime("%Y-%m-%d %H:%M", time.localtime(worker.started_at))
+    return f"process {worker.pid} on {worker.host}, mltemporal {worker.version}, since {since}"
+
+
+def _cell(value: str) -> str:
+    escaped = html.escape(value, quote=True)
+    if value.startswith(("http://", "https://")):
+        return f'<a href="{escaped}" target="_blank" rel="noopener">{escaped}</a>'
+    return escaped
