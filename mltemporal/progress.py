@@ -61,12 +61,14 @@ def parse_line(text: str) -> Line | None:
     """Return the progress in ``text``, or None where it is an ordinary line of output.
 
     A line that has the prefix and is malformed is ordinary output too: it stays in the log,
-    where its author finds it.
+    where its author finds it. The prefix may follow an unfinished line (a progress bar of another
+    library that shares the stream).
     """
-    if not text.startswith(PREFIX) or len(text) > MAX_LINE_BYTES:
+    _, prefix, body = text.partition(PREFIX)
+    if not prefix or len(prefix) + len(body) > MAX_LINE_BYTES:
         return None
     try:
-        return msgspec.json.decode(text[len(PREFIX) :], type=Line)
+        return msgspec.json.decode(body, type=Line)
     except msgspec.DecodeError:
         return None
 

@@ -145,6 +145,36 @@ class Attempt:
 
 
 @dataclass(frozen=True, kw_only=True)
+class JobPlan:
+    """What the workflow needs to know of a job; the rest stays in the database."""
+
+    job_id: int
+    retries: int
+    timeout_s: float
+    attempts_before: int = 0
+    """Attempts of an earlier run of this job: `retry` goes on counting."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkflowState:
+    """The answer to the workflow's ``status`` query."""
+
+    stage: str
+    attempt: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Command:
+    """What a person asks of a running job."""
+
+    job_id: int
+    verb: str
+    """``pause`` or ``resume``."""
+    by: str
+    """Who asked, and from where: ``user@host``."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Progress:
     """One report of a job, or the latest state of it."""
 
@@ -227,6 +257,7 @@ class Outcome:
     attempts: int
     what: str = ""
     next_step: str = ""
+    result: TrainingResult | None = None
 
 
 def encode(value: Any) -> str:

@@ -18,7 +18,7 @@ import shutil
 import tempfile
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
@@ -84,6 +84,16 @@ class Storage:
         with self._away("look for an object"):
             return bool(self._filesystem().exists(self._object(ref)))
 
+    def size_of(self, ref: ObjectRef) -> int:
+        """Return how many bytes are stored under the reference.
+
+        Raises:
+            NotFound: there is no such object.
+        """
+        with self._reading(ref):
+            path = self._object(ref)
+            return os.path.getsize(path) if self.local else int(self._filesystem().size(path))
+
     def get_bytes(self, ref: ObjectRef) -> bytes:
         """Return the object's bytes, verified.
 
@@ -117,6 +127,11 @@ class Storage:
                 self._filesystem().get_file(self._object(ref), str(path))
             _verify(ref, sha256_of(path))
             yield path
+
+    def discard(self, ref: ObjectRef) -> None:
+        """Remove an object that nothing else can refer to (a checkpoint); does nothing where it is gone."""
+        with self._away("remove an object"), suppress(FileNotFoundError):
+            self._remove(self._object(ref))
 
     # Notes of one job
 

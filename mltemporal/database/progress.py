@@ -15,8 +15,8 @@ from mltemporal.views import Point
 if TYPE_CHECKING:
     from mltemporal.database.engine import Database
 
-LOG_KEPT_CHUNKS = 2000
-"""Of a running attempt; the whole log goes to storage when the attempt ends."""
+LOG_KEPT_BYTES = 4 << 20
+"""The end of each attempt's output that the database holds; a longer log goes to storage whole."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,7 +78,14 @@ class ProgressRecord:
                         text=batch.log.replace("\0", "\ufffd"),
                     )
                 )
-                self._trim(connection, job_id)
+                # A job that prints gigabytes must not fill the database.
+                connection.execute(
+                    sa.delete(log_chunks).where(
+                        log_chunks.c.job_id == job_id,
+                        log_chunks.c.attempt == attempt,
+                        log_chunks.c.position < batch.end - LOG_KEPT_BYTES,
+                    )
+                )
             for at, note in batch.notes:
                 connection.execute(
                     sa.insert(events).values(
@@ -150,20 +157,6 @@ class ProgressRecord:
         with self._database.reading() as connection:
             rows = connection.execute(query.order_by(artifacts.c.name)).all()
         return [Artifact(name=row.name, object=decode(row.object_json, ObjectRef)) for row in rows]
-
-    def _trim(self, connection: sa.Connection, job_id: int) -> None:
-        """Keep the newest chunks: a job that prints gigabytes must not fill the database."""
-        oldest_kept = (
-            sa.select(log_chunks.c.id)
-            .where(log_chunks.c.job_id == job_id)
-            .order_by(log_chunks.c.id.desc())
-            .offset(LOG_KEPT_CHUNKS)
-            .limit(1)
-            .scalar_subquery()
-        )
-        connection.execute(
-            sa.delete(log_chunks).where(log_chunks.c.job_id == job_id, log_chunks.c.id <= oldest_kept)
-        )
 
 
 def _point_values(job_id: int, position: int, point: Point) -> dict[str, object]:

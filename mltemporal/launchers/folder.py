@@ -164,5 +164,7 @@ def _ending(code: int) -> Sighting:
     number = -code if code < 0 else code - 128
     if number in {int(known) for known in signal.Signals}:
         reason = f"killed by {signal.Signals(number).name}"
+        if number == signal.SIGKILL:
+            reason += " (by a person, or by the system because memory ran out)"
         return Sighting(phase=Phase.INTERRUPTED, exit_code=code, reason=reason)
     return Sighting(phase=Phase.FAILED, exit_code=code, reason=f"exit code {code}")

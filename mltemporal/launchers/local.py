@@ -55,6 +55,8 @@ class LocalLauncher:
         self._storage_url = storage_url
         self._max_jobs = max_jobs
         self._turn = asyncio.Lock()
+        self._waiting: list[str] = []
+        self._looked_at = 0.0
 
     # On the kernel's side
 
@@ -108,8 +110,8 @@ class LocalLauncher:
                 yield replace(seen, phase=phase, output=output, position=position)
                 if phase.final:
                     return
-            if seen.phase is Phase.QUEUED:
-                await self._admit()
+            if seen.phase is Phase.QUEUED and time.monotonic() - self._looked_at > _POLL_S:
+                await self._admit()  # one look serves all that wait
             if not more:
                 await asyncio.sleep(_POLL_S)
 
@@ -172,36 +174,42 @@ class LocalLauncher:
         seen = folder.look()
         if seen.phase is not Phase.QUEUED:
             return seen
-        ahead = sum(1 for other in self._waiting() if other.queued_at < folder.queued_at)
+        ahead = self._waiting.index(folder.name) if folder.name in self._waiting else len(self._waiting)
         reason = f"waiting for a free slot: {ahead} ahead, {self._max_jobs} local jobs may run at once"
         return replace(seen, reason=reason)
 
-    def _waiting(self) -> list[ProcessFolder]:
-        """The queue, first come first."""
-        return sorted((f for f in self._folders() if not f.started), key=lambda f: f.queued_at)
-
     async def _admit(self) -> None:
-        """Start as many waiting processes as there is room for."""
+        """Start as many waiting processes as there is room for, first come first."""
         async with self._admission():
-            waiting = self._waiting()
+            folders = self._folders()
+            waiting = sorted((f for f in folders if not f.started), key=lambda f: f.queued_at)
             if waiting:
-                alive = sum(1 for f in self._folders() if f.started and not f.look().phase.final)
+                alive = sum(1 for f in folders if f.started and not f.look().phase.final)
                 for folder in waiting[: max(0, self._max_jobs - alive)]:
                     await folder.run()
+            self._waiting = [folder.name for folder in waiting if not folder.started]
+            self._looked_at = time.monotonic()
 
     @asynccontextmanager
     async def _admission(self) -> AsyncIterator[None]:
         """One at a time starts processes, among all workers of this home."""
         self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
         async with self._turn:  # within this worker; the file lock is between workers
-            with open(self._root / ".admission", "w", encoding="utf-8") as lock:
-                while True:
-                    try:
-                        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                        break
-                    except BlockingIOError:
-                        await asyncio.sleep(0.01)
+            lock = os.open(self._root / ".admission", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            try:
+                while not _locked(lock):  # noqa: ASYNC110 - another process cannot set our event
+                    await asyncio.sleep(0.01)
                 yield
+            finally:
+                os.close(lock)
+
+
+def _locked(lock: int) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 _JOB_ENV = {"PYTHONUNBUFFERED": "1", "MPLBACKEND": "agg"}

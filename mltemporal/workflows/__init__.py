@@ -1,1 +1,1 @@
-"""TODO."""
+"""The workflows, one file each, and the activities that they name."""

@@ -1,0 +1,253 @@
+"""Activities around a job's process, wherever it runs: a Kubernetes Job, or a local process."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping
+
+from temporalio import activity
+
+from mltemporal.database import LOG_KEPT_BYTES, Database, Event, JobRow
+from mltemporal.errors import JobFailed, TrainingInterrupted
+from mltemporal.launchers.base import Launcher, Phase, Sighting
+from mltemporal.specs import (
+    Attempt,
+    Command,
+    JobStatus,
+    Outcome,
+    RunFailure,
+    RunOutput,
+    TrainingResult,
+    encode,
+)
+from mltemporal.storage import Storage
+from mltemporal.workflows.activities.follower import Follower
+
+
+class JobActivities:
+    """Built once a worker, with a launcher for each backend; tests pass what they like."""
+
+    def __init__(self, database: Database, storage: Storage, launchers: Mapping[str, Launcher]) -> None:
+        self._database = database
+        self._storage = storage
+        self._launchers = launchers
+
+    @activity.defn
+    async def create_training_job(self, attempt: Attempt) -> None:
+        """Start the attempt's process, or queue it.
+
+        Raises:
+            ServiceUnavailable: the launcher, database or storage did not answer; retried.
+
+        Idempotency: the launcher starts a name once.
+        """
+        job = await self._job(attempt.job_id)
+        await asyncio.to_thread(self._announce, job, attempt)
+        await self._launchers[job.spec.backend].start(job.spec, attempt.number)
+
+    def _announce(self, job: JobRow, attempt: Attempt) -> None:
+        self._database.jobs.start_attempt(job.id, attempt.number)
+        self._database.jobs.set_status(job.id, JobStatus.STARTING, "starting the process")
+
+    @activity.defn
+    async def monitor_training(self, attempt: Attempt) -> TrainingResult:
+        """Follow the attempt to its end and record what it says.
+
+        Raises:
+            JobFailed: it failed by itself; never retried.
+            TrainingInterrupted: it was ended from outside; the workflow starts another attempt.
+            ServiceUnavailable: launcher, database or storage did not answer; this is retried.
+
+        Idempotency: goes on where the record stands, whoever wrote it.
+        Heartbeat: each second at least, with the position in the output and the latest report.
+        Cancellation: stops the process gracefully, records its last words, ends as cancelled. A
+            worker that shuts down leaves the process alone: the next worker goes on.
+        """
+        job = await self._job(attempt.job_id)
+        name = f"{job.key}-{attempt.number}"
+        launcher = self._launchers[job.spec.backend]
+        tries = activity.info().attempt
+        if tries > 1:
+            event = Event(time=time.time(), kind="follow", attempt=attempt.number, message=_FOLLOWED_AGAIN)
+            await asyncio.to_thread(
+                self._database.jobs.add_event, job.id, event, key=f"follow-{attempt.number}-{tries}"
+            )
+        try:
+            end = await self._follow(launcher, job, attempt, name)
+        except asyncio.CancelledError:
+            details = activity.cancellation_details()
+            if details is not None and details.cancel_requested:
+                await self._stop(launcher, job, attempt, name)
+            raise
+        log_json = await self._keep_log(launcher, job, attempt, name)
+        return await asyncio.to_thread(self._conclude, job, attempt, end, log_json)
+
+    @activity.defn
+    async def command_training_job(self, attempt: Attempt, command: Command) -> None:
+        """Suspend or resume the attempt's process. Idempotent; the command is recorded with who gave it."""
+        job = await self._job(attempt.job_id)
+        launcher, name = self._launchers[job.spec.backend], f"{job.key}-{attempt.number}"
+        await (launcher.suspend(name) if command.verb == "pause" else launcher.resume(name))
+        event = Event(
+            time=time.time(),
+            kind="command",
+            attempt=attempt.number,
+            message=command.verb,
+            created_by=command.by,
+        )
+        await asyncio.to_thread(
+            self._database.jobs.add_event, job.id, event, key=f"command-{activity.info().activity_id}"
+        )
+
+    @activity.defn
+    async def cleanup_resources(self, outcome: Outcome) -> None:
+        """Stop what still runs, remove what was made for the job, and record how it ended.
+
+        Raises:
+            ServiceUnavailable: launcher, database or storage did not answer; retried for days.
+
+        Idempotency: removing what is gone does nothing; the first recorded end stands.
+        """
+        job = await self._job(outcome.job_id)
+        launcher = self._launchers[job.spec.backend]
+        for number in range(1, job.attempt + 1):
+            name = f"{job.key}-{number}"
+            seen = await launcher.find(name)
+            if seen is None:
+                continue
+            if not seen.phase.final:
+                await launcher.stop(name, job.spec.grace_s)
+            await asyncio.to_thread(
+                self._database.jobs.end_attempt, job.id, number, phase=outcome.status, reason=outcome.what
+            )
+            await launcher.delete(name)
+        await launcher.forget(job.key)
+        await asyncio.to_thread(self._finish, job, outcome)
+
+    # Below: the parts of monitor_training
+
+    async def _job(self, job_id: int) -> JobRow:
+        return await asyncio.to_thread(self._database.jobs.get, job_id)
+
+    async def _follow(self, launcher: Launcher, job: JobRow, attempt: Attempt, name: str) -> Sighting:
+        """Follow to the end; a new follower takes over where another one has recorded meanwhile."""
+        while True:
+            position = await asyncio.to_thread(self._database.progress.position, job.id, attempt.number)
+            follower = Follower(
+                self._database, job.id, attempt.number, job.spec.trainer.metric_patterns, position=position
+            )
+            said: tuple[JobStatus, str] | None = None
+            async for seen in launcher.follow(name, position):
+                if not await asyncio.to_thread(follower.feed, seen.output, last=seen.phase.final):
+                    break
+                status = _status(seen, follower)
+                if status != said:
+                    said = status
+                    await asyncio.to_thread(self._database.jobs.set_status, job.id, *status)
+                activity.heartbeat(_beat(seen.phase, follower))
+                if seen.phase.final:
+                    return seen
+
+    async def _stop(self, launcher: Launcher, job: JobRow, attempt: Attempt, name: str) -> None:
+        """Stop the process while its last words are still recorded."""
+        await asyncio.to_thread(self._database.jobs.set_status, job.id, JobStatus.RUNNING, "stopping")
+        stopping = asyncio.create_task(launcher.stop(name, job.spec.grace_s))
+        end = await self._follow(launcher, job, attempt, name)
+        await stopping
+        await asyncio.to_thread(
+            self._database.jobs.end_attempt,
+            job.id,
+            attempt.number,
+            phase=JobStatus.CANCELLED,
+            reason=end.reason,
+        )
+
+    def _conclude(self, job: JobRow, attempt: Attempt, end: Sighting, log_json: str | None) -> TrainingResult:
+        """Turn the end of the process, and what it left in storage, into a result or an error."""
+        output = self._storage.get_note(job.key, f"{attempt.number}/output", RunOutput)
+        failure = self._storage.get_note(job.key, f"{attempt.number}/failure", RunFailure)
+        if output is not None:
+            phase = Phase.SUCCEEDED  # the last thing that a process writes, however it ended after that
+        elif failure is not None:
+            phase = Phase.INTERRUPTED if failure.retryable else Phase.FAILED
+        else:
+            phase = Phase.INTERRUPTED if end.phase is Phase.INTERRUPTED else Phase.FAILED
+        reason = "" if output is not None else self._reason(job, attempt, end, failure)
+        self._database.jobs.end_attempt(job.id, attempt.number, phase=phase, reason=reason, log_json=log_json)
+        if phase is Phase.INTERRUPTED:
+            raise TrainingInterrupted(
+                f"attempt {attempt.number} of job {job.id} was interrupted: {end.reason}"
+            )
+        if output is None:
+            # The traceback stays in the database: a workflow's history is no place for users' data.
+            kind = failure.type if failure is not None else end.reason
+            raise JobFailed(f"attempt {attempt.number} failed: {kind}", f"see mltemporal.job({job.id})")
+        started = job.started_at if job.started_at is not None else job.created_at
+        return TrainingResult(
+            job_id=job.id,
+            metrics=output.metrics,
+            model_ref=output.model,
+            value_ref=output.value,
+            attempts=attempt.number,
+            duration_s=round(time.time() - started, 3),
+        )
+
+    def _reason(self, job: JobRow, attempt: Attempt, end: Sighting, failure: RunFailure | None) -> str:
+        """What a person reads: the user's own traceback first, then the platform's reason."""
+        if failure is not None:
+            return "\n".join(part for part in (failure.traceback.rstrip(), failure.next_step) if part)
+        chunks = self._database.progress.log(job.id, newest=5)
+        tail = "".join(text for _, number, text in chunks if number == attempt.number)
+        last_words = "\n".join(tail.splitlines()[-20:])
+        return f"{last_words}\n{end.reason or 'it ended without a result'}".strip()
+
+    async def _keep_log(self, launcher: Launcher, job: JobRow, attempt: Attempt, name: str) -> str | None:
+        """Store the attempt's whole output where the database holds only its end; return the reference."""
+        if (
+            await asyncio.to_thread(self._database.progress.position, job.id, attempt.number)
+            <= LOG_KEPT_BYTES
+        ):
+            return None
+        with self._storage.writing(format="text") as written, written.path.open("wb") as file:
+            async for seen in launcher.follow(name, 0):
+                file.write(seen.output)
+                activity.heartbeat({"phase": "keeping the log", "position": seen.position})
+        return encode(written.ref)
+
+    def _finish(self, job: JobRow, outcome: Outcome) -> None:
+        error = ""
+        if outcome.status is JobStatus.FAILED:
+            attempts = self._database.jobs.attempts(job.id)
+            what = (attempts[-1]["reason"] if attempts else "") or outcome.what
+            error = f"{what}\nNext step: {outcome.next_step}" if outcome.next_step else what
+        self._database.jobs.finish(job.id, outcome.status, result=outcome.result, error=error)
+
+
+_FOLLOWED_AGAIN = "a worker went on following after the one before had fallen silent"
+
+
+def _status(seen: Sighting, follower: Follower) -> tuple[JobStatus, str]:
+    """What a person reads while it runs."""
+    if seen.phase is Phase.QUEUED:
+        return JobStatus.QUEUED, seen.reason
+    if seen.phase is Phase.SUSPENDED:
+        return JobStatus.PAUSED, follower.stage
+    if not follower.read_to:
+        return JobStatus.STARTING, "starting the process"
+    return JobStatus.RUNNING, follower.stage
+
+
+def _beat(phase: Phase, follower: Follower) -> dict[str, object]:
+    """The heartbeat's details: at most 1 KiB, whatever the job reports."""
+    latest = follower.latest
+    details: dict[str, object] = {
+        "phase": phase.value,
+        "position": follower.position,
+        "stage": follower.stage[:200],
+    }
+    if latest is not None:
+        details |= {"step": latest.step, "total": latest.total}
+        shown = {name[:40]: value for name, value in list(latest.metrics.items())[:8]}
+        details["metrics"] = {name: value if value == value else None for name, value in shown.items()}  # noqa: PLR0124
+    return details

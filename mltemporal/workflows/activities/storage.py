@@ -1,0 +1,50 @@
+"""Activities around datasets."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from temporalio import activity
+
+from mltemporal.database import Database
+from mltemporal.specs import JobPlan, JobStatus
+from mltemporal.storage import Storage
+
+
+class StorageActivities:
+    """Built once a worker, over one database and one storage."""
+
+    def __init__(self, database: Database, storage: Storage) -> None:
+        self._database = database
+        self._storage = storage
+
+    @activity.defn
+    async def validate_dataset(self, job_id: int) -> JobPlan:
+        """Check that the job's dataset is still what it was at launch, and plan the job.
+
+        Raises:
+            InvalidDataset: the table is gone, has changed or cannot be trained on; never retried.
+            NotFound: there is no such job; never retried.
+            ServiceUnavailable: database or storage did not answer; retried.
+
+        Idempotency: reads only, but for the job's status.
+        Heartbeat: while a large table is read.
+        """
+        loop = asyncio.get_running_loop()
+
+        # A heartbeat belongs to the event loop; the reading happens in a thread.
+        def beat() -> None:
+            loop.call_soon_threadsafe(activity.heartbeat)
+
+        return await asyncio.to_thread(self._validate, job_id, beat)
+
+    def _validate(self, job_id: int, beat: Callable[[], None]) -> JobPlan:
+        from mltemporal import datasets
+
+        job = self._database.jobs.get(job_id)
+        self._database.jobs.set_status(job_id, JobStatus.VALIDATING, "checking the dataset")
+        datasets.validate(job.spec.dataset, target=job.spec.target, storage=self._storage, beat=beat)
+        return JobPlan(
+            job_id=job_id, retries=job.spec.retries, timeout_s=job.spec.timeout_s, attempts_before=job.attempt
+        )
