@@ -12,6 +12,7 @@ from mltemporal.settings import Settings
 from mltemporal.stack.control import state
 
 if TYPE_CHECKING:
+    from mltemporal.database import Database
     from mltemporal.database.workers import WorkerInfo
 
 
@@ -82,11 +83,10 @@ def status(settings: Settings) -> StackStatus:
         web_ui = cloud_web_ui(address, namespace)
     elif running:
         address, web_ui = running.temporal_address, running.web_ui
-    task_queue = settings.task_queue or ""
+    queue = settings.task_queue or ""
     workers: tuple[WorkerInfo, ...] = ()
     try:
-        found_queue, workers = _workers(settings)
-        task_queue = task_queue or found_queue
+        queue, workers = _workers(settings)
     except MLTemporalError as error:
         trouble = error.what
     return StackStatus(
@@ -95,7 +95,7 @@ def status(settings: Settings) -> StackStatus:
         if running
         else "not running",
         temporal_address=address,
-        task_queue=task_queue,
+        task_queue=queue,
         web_ui=web_ui,
         database=database,
         storage=settings.storage_url,
@@ -104,12 +104,17 @@ def status(settings: Settings) -> StackStatus:
     )
 
 
+def task_queue(settings: Settings, database: Database) -> str:
+    """Return the task queue of the jobs in ``database``: a queue each, so that no two are ever mixed."""
+    return settings.task_queue or f"mltemporal-{database.id}"
+
+
 def _workers(settings: Settings) -> tuple[str, tuple[WorkerInfo, ...]]:
     from mltemporal.database import Database
 
     database = Database.open(settings.database_url)
     try:
-        return f"mltemporal-{database.id}", tuple(database.workers.alive())
+        return task_queue(settings, database), tuple(database.workers.alive())
     finally:
         database.close()
 
