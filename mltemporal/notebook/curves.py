@@ -1,0 +1,119 @@
+"""The metrics of a job as lines: one for each metric and attempt, of bounded size.
+
+Panel and static picture draw the same `Curves`, so both show the same axis and the same charts.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from mltemporal.views import Point
+
+LIMIT = 4000
+"""A line of more points is thinned out to half of this; its peaks stay."""
+
+_SPLITS = frozenset(
+    ("train", "training", "learn", "valid", "validation", "val", "test", "eval", "dev", "holdout")
+)
+
+
+@dataclass
+class Line:
+    """One metric in one attempt; the lists run in parallel, oldest first."""
+
+    metric: str
+    attempt: int
+    times: list[float] = field(default_factory=list)
+    """Seconds since the epoch."""
+    steps: list[float] = field(default_factory=list)
+    values: list[float] = field(default_factory=list)
+
+    def append(self, time: float, step: float, value: float) -> None:
+        """Add a point; now and then thin the line out."""
+        self.times.append(time)
+        self.steps.append(step)
+        self.values.append(value)
+        if len(self.values) > LIMIT:
+            kept = thinned(self.values, LIMIT // 2)
+            self.times = [self.times[i] for i in kept]
+            self.steps = [self.steps[i] for i in kept]
+            self.values = [self.values[i] for i in kept]
+
+
+class Curves:
+    """All lines of a job. ``add`` takes each point once, in the order of the reports."""
+
+    def __init__(self, points: Iterable[Point] = ()) -> None:
+        self.lines: dict[tuple[str, int], Line] = {}
+        self.axis = "time"
+        """``step``, or ``time`` where steps are missing or run backwards within an attempt."""
+        self.origin = 0.0
+        """The time of the first point: zero on the time axis."""
+        self._seen = False
+        self._backwards = False
+        self._last_step: dict[int, int] = {}
+        self.add(points)
+
+    def add(self, points: Iterable[Point]) -> list[Line]:
+        """Take new points; returns them as lines of their own."""
+        fresh: dict[tuple[str, int], Line] = {}
+        for point in points:
+            if not self._seen:
+                self._seen, self.origin = True, point.time
+            step = self._step(point)
+            for metric, value in point.metrics.items():
+                for lines in (self.lines, fresh):
+                    line = lines.setdefault((metric, point.attempt), Line(metric, point.attempt))
+                    line.append(point.time, step, value)
+        self.axis = "step" if self._last_step and not self._backwards else "time"
+        return list(fresh.values())
+
+    def _step(self, point: Point) -> float:
+        """A report without a step belongs to the step before it."""
+        last = self._last_step.get(point.attempt)
+        if point.step is None:
+            return 0.0 if last is None else float(last)
+        if last is not None and point.step < last:
+            self._backwards = True
+        self._last_step[point.attempt] = point.step
+        return float(point.step)
+
+    def xy(self, line: Line) -> tuple[list[float], list[float]]:
+        """Return the finite points of ``line`` as they stand in a chart."""
+        xs = line.steps if self.axis == "step" else [time - self.origin for time in line.times]
+        pairs = [(x, y) for x, y in zip(xs, line.values, strict=True) if math.isfinite(y)]
+        return [x for x, _ in pairs], [y for _, y in pairs]
+
+    def of(self, metric: str) -> list[Line]:
+        """Return the lines of ``metric``, oldest attempt first."""
+        found = [line for line in self.lines.values() if line.metric == metric]
+        return sorted(found, key=lambda line: line.attempt)
+
+    def charts(self) -> list[list[str]]:
+        """Return the metrics chart by chart: ``train_loss`` and ``valid_loss`` share one."""
+        groups: dict[str, list[str]] = {}
+        for metric, _ in self.lines:
+            group = groups.setdefault(_subject(metric), [])
+            if metric not in group:
+                group.append(metric)
+        return list(groups.values())
+
+
+def _subject(metric: str) -> str:
+    """What a metric measures, without the part of the data it was measured on."""
+    words = re.split(r"[\W_]+", metric.lower())
+    return " ".join(word for word in words if word not in _SPLITS) or metric
+
+
+def thinned(values: Sequence[float], keep: int) -> list[int]:
+    """Return about ``keep`` indices: the lowest and highest of each stretch, the first and the last."""
+    stretch = math.ceil(len(values) / (keep / 2))
+    kept = {0, len(values) - 1}
+    for start in range(0, len(values), stretch):
+        indices = range(start, min(start + stretch, len(values)))
+        kept.add(min(indices, key=lambda i: values[i]))
+        kept.add(max(indices, key=lambda i: values[i]))
+    return sorted(kept)

@@ -1,0 +1,105 @@
+"""`ScriptedJob`: a job handle without a job, for what shows handles."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+
+from mltemporal.views import JobView, Point
+
+
+class ScriptedJob:
+    """Lives through the given views, one every ``beat_s`` seconds, each with only its new points.
+
+    It has what a presenter uses of a `TrainingJob`. ``view()`` and a new watch begin with
+    everything so far. ``hold()`` stops the time, ``go_on()`` lets it run again.
+    """
+
+    def __init__(self, views: Iterable[JobView], beat_s: float = 0.1) -> None:
+        self._coming = list(views)
+        self._now = self._coming.pop(0)
+        self._points: tuple[Point, ...] = self._now.points
+        self._beat_s = beat_s
+        self._lock = threading.Lock()
+        self._watchers: list[Callable[[JobView], None]] = []
+        self._running = threading.Event()
+        self._running.set()
+        self._thread: threading.Thread | None = None
+        self.id = self._now.id
+        self.name = self._now.name
+        self.commands: list[str] = []
+
+    def view(self) -> JobView:
+        """Return the state with all points so far."""
+        with self._lock:
+            return replace(self._now, points=self._points)
+
+    def watch(self, callback: Callable[[JobView], None]) -> ScriptedWatch:
+        """Call back now and on each change, from another thread, until the job ended."""
+        with self._lock:
+            started = self._thread is not None
+            if not started:
+                self._thread = threading.Thread(target=self._live, daemon=True)
+        if started:
+            threading.Thread(target=self._join, args=(callback,), daemon=True).start()
+        else:
+            self._watchers.append(callback)
+            assert self._thread
+            self._thread.start()
+        return ScriptedWatch(self._watchers, callback)
+
+    def command_soon(self, command: str) -> None:
+        """Note the command; ``cancel`` goes to the last view at once."""
+        self.commands.append(command)
+        if command == "cancel":
+            self._coming = self._coming[-1:]
+
+    def hold(self) -> None:
+        """Stop the time."""
+        self._running.clear()
+
+    def go_on(self) -> None:
+        """Let the time run again."""
+        self._running.set()
+
+    def wait(self, timeout_s: float = 30.0) -> bool:
+        """Wait until everybody has seen the end; returns whether they have."""
+        assert self._thread, "nobody watches"
+        self._thread.join(timeout_s)
+        return not self._thread.is_alive()
+
+    def _join(self, callback: Callable[[JobView], None]) -> None:
+        with self._lock:
+            callback(replace(self._now, points=self._points))
+            self._watchers.append(callback)
+
+    def _live(self) -> None:
+        self._tell()
+        while self._coming:
+            time.sleep(self._beat_s)
+            self._running.wait()
+            with self._lock:
+                self._now = self._coming.pop(0)
+                self._points += self._now.points
+                self._tell()
+
+    def _tell(self) -> None:
+        for callback in list(self._watchers):
+            callback(self._now)
+
+
+class ScriptedWatch:
+    """What ``watch`` returns."""
+
+    def __init__(
+        self, watchers: list[Callable[[JobView], None]], callback: Callable[[JobView], None]
+    ) -> None:
+        self._watchers = watchers
+        self._callback = callback
+
+    def close(self) -> None:
+        """Hear no more. Idempotent."""
+        if self._callback in self._watchers:
+            self._watchers.remove(self._callback)
