@@ -40,7 +40,9 @@ class Storage:
     def __init__(self, url: str) -> None:
         self.url = url
         self.local = "://" not in url
-        self._root = str(Path(url).expanduser().absolute()) if self.local else url.split("://", 1)[1].rstrip("/")
+        self._root = (
+            str(Path(url).expanduser().absolute()) if self.local else url.split("://", 1)[1].rstrip("/")
+        )
         self._fs: Any = None
 
     def __repr__(self) -> str:
@@ -62,7 +64,10 @@ class Storage:
 
         The reference is in ``.ref`` after the block; when the block raises, nothing is stored.
         """
-        with self._away("write an object"), tempfile.TemporaryDirectory(dir=self._scratch(), prefix=".new-") as folder:
+        with (
+            self._away("write an object"),
+            tempfile.TemporaryDirectory(dir=self._scratch(), prefix=".new-") as folder,
+        ):
             written = Written(Path(folder) / "object")
             yield written
             written.ref = ref = ObjectRef(
@@ -160,7 +165,9 @@ class Storage:
             self._write(probe, b"probe")
         with self._away("read the probe back"), self._open(probe) as file:
             if file.read() != b"probe":
-                raise ServiceUnavailable(f"storage {self.url!r} returned other bytes than were written", "check the store")
+                raise ServiceUnavailable(
+                    f"storage {self.url!r} returned other bytes than were written", "check the store"
+                )
         with self._away("remove the probe"):
             self._remove(probe)
 
@@ -173,7 +180,9 @@ class Storage:
 
     def _note(self, key: str, name: str) -> str:
         if not _NOTE_NAME.fullmatch(f"{key}/{name}"):
-            raise InvalidRequest(f"{key}/{name} cannot name a note", "use lower-case letters, digits, '.' and '-'")
+            raise InvalidRequest(
+                f"{key}/{name} cannot name a note", "use lower-case letters, digits, '.' and '-'"
+            )
         return f"{self._root}/jobs/{key}/{name}.json"
 
     def _filesystem(self) -> Any:

@@ -1,0 +1,267 @@
+"""What ``train(dataset, trainer, params=…)`` was given, checked in the kernel and ready to travel."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from mltemporal.code.script import Script, arguments, script_text
+from mltemporal.code.versions import versions_for
+from mltemporal.errors import InvalidTrainer
+from mltemporal.specs import TrainerRef
+from mltemporal.storage import Storage
+
+BASELINE_PARAMETERS = (
+    "max_iter",
+    "learning_rate",
+    "max_leaf_nodes",
+    "max_depth",
+    "min_samples_leaf",
+    "l2_regularization",
+    "max_bins",
+    "early_stopping",
+    "validation_fraction",
+    "n_iter_no_change",
+    "tol",
+)
+"""What ``params`` may hold when no trainer is given: those of scikit-learn's histogram gradient boosting."""
+
+LIMIT_BYTES = 256 << 20
+
+_SHOWN = 200
+_SECRET = re.compile(
+    r"(?:^|_)(?:password|passwd|pwd|passphrase|secret|token|credentials?|apikey|(?:api|access|private|secret)_?key)(?:_|$)",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CapturedCode:
+    """Code that passed every check that needs no job; nothing is stored yet."""
+
+    kind: str
+    label: str
+    payload: bytes | None = field(repr=False)
+    format: str
+    fingerprint: str
+    """Equal when the same cell is run again, in this kernel or another; see `fingerprints`."""
+    params: dict[str, str] = field(default_factory=dict)
+    args: tuple[str, ...] = ()
+    path: str | None = None
+    metric_patterns: dict[str, str] = field(default_factory=dict)
+    versions: dict[str, str] = field(default_factory=dict)
+
+    def store(self, storage: Storage) -> TrainerRef:
+        """Store the code by content and return its reference. Idempotent.
+
+        Raises:
+            ServiceUnavailable: storage does not answer or is full.
+        """
+        code = None if self.payload is None else storage.put_bytes(self.payload, format=self.format)
+        return TrainerRef(
+            kind=self.kind,
+            label=self.label,
+            code=code,
+            params=self.params,
+            args=self.args,
+            path=self.path,
+            metric_patterns=self.metric_patterns,
+            versions=self.versions,
+        )
+
+
+def capture(trainer: object, params: Mapping[str, Any] | None = None) -> CapturedCode:
+    """Check a trainer and its parameters and make them ready to travel, without side effects.
+
+    ``trainer`` is None (the baseline), a scikit-learn-compatible estimator (cloned; ``params`` go
+    to ``set_params``), a function ``fit(data, **params)``, or a `Script` (``params`` become
+    ``--name=value``). Parameters whose names speak of secrets are masked in what people see.
+
+    Raises:
+        InvalidTrainer: it is none of these, a parameter is wrong, or something cannot be shipped:
+            names it and says where it is.
+    """
+    given = dict(params or {})
+    shown = {name: _shown(name, value) for name, value in given.items()}
+    if trainer is None:
+        return _baseline(given, shown)
+    if isinstance(trainer, Script):
+        return _script(trainer, given, shown)
+    if isinstance(trainer, type):
+        raise _class_given(trainer)
+    if hasattr(trainer, "fit") and hasattr(trainer, "get_params"):
+        estimator = _with_params(trainer, given)
+        return _pickled("estimator", type(trainer).__name__, estimator, shown)
+    if callable(trainer):
+        _check_call(trainer, given)
+        return _pickled("function", _name_of(trainer), (trainer, given), shown)
+    raise InvalidTrainer(
+        f"a {type(trainer).__name__} cannot train",
+        "pass a scikit-learn-compatible estimator, a function fit(data, **params), or Script('train.py')",
+    )
+
+
+def _baseline(params: dict[str, Any], shown: dict[str, str]) -> CapturedCode:
+    _refuse_unknown("the baseline", params, BASELINE_PARAMETERS)
+    try:
+        payload = msgspec.json.encode(params, order="deterministic")
+    except TypeError as error:
+        raise InvalidTrainer(
+            f"a parameter of the baseline is no plain value: {error}", "pass numbers, text or booleans"
+        ) from error
+    return CapturedCode(
+        kind="baseline",
+        label="baseline",
+        payload=payload if params else None,
+        format="json",
+        fingerprint=_digest(b"baseline", payload),
+        params=shown,
+    )
+
+
+def _script(script: Script, params: dict[str, Any], shown: dict[str, str]) -> CapturedCode:
+    text = script_text(script)
+    path = os.path.abspath(os.fspath(script.path))
+    args = arguments(script, params)
+    patterns = dict(script.metrics or {})
+    return CapturedCode(
+        kind="script",
+        label=os.path.basename(path),
+        payload=text,
+        format="text",
+        fingerprint=_digest(b"script", text, path.encode(), msgspec.json.encode([args, patterns])),
+        params=shown,
+        args=args,
+        path=path,
+        metric_patterns=patterns,
+        versions=versions_for(b""),
+    )
+
+
+def _pickled(kind: str, label: str, thing: object, shown: dict[str, str]) -> CapturedCode:
+    from mltemporal.code.culprits import why_not_shipped, why_too_large
+    from mltemporal.code.fingerprints import fingerprint
+    from mltemporal.code.shipping import TooLarge, dumps
+
+    try:
+        payload = dumps(thing, limit_bytes=LIMIT_BYTES)
+    except InvalidTrainer:
+        raise
+    except TooLarge as error:
+        raise why_too_large(label, thing, LIMIT_BYTES) from error
+    except Exception as error:  # an object's own pickling may raise anything
+        raise why_not_shipped(label, thing, error) from error
+    return CapturedCode(
+        kind=kind,
+        label=label,
+        payload=payload,
+        format="cloudpickle",
+        fingerprint=_digest(kind.encode(), fingerprint(thing)),
+        params=shown,
+        versions=versions_for(payload),
+    )
+
+
+def _with_params(estimator: Any, params: dict[str, Any]) -> Any:
+    from sklearn.base import clone
+
+    try:
+        cloned = clone(estimator)
+    except (TypeError, RuntimeError) as error:
+        raise InvalidTrainer(
+            f"{type(estimator).__name__} cannot be cloned: {error}",
+            "let its __init__ keep its parameters unchanged, as scikit-learn asks",
+        ) from error
+    if params:
+        valid = cloned.get_params(deep=True)
+        _refuse_unknown(type(estimator).__name__, params, sorted(valid))
+        cloned.set_params(**params)
+    return cloned
+
+
+def _refuse_unknown(whose: str, params: Mapping[str, Any], valid: list[str] | tuple[str, ...]) -> None:
+    unknown = [name for name in params if name not in valid]
+    if unknown:
+        raise InvalidTrainer(
+            f"{whose} has no parameter {', '.join(map(repr, unknown))}",
+            f"parameters are {', '.join(valid) or 'none'}",
+        )
+
+
+def _check_call(function: Any, params: dict[str, Any]) -> None:
+    """Check that ``function(data, **params)`` fits the signature, as Python would."""
+    name = _name_of(function)
+    target = function if inspect.isroutine(function) else getattr(type(function), "__call__", function)
+    if inspect.iscoroutinefunction(target) or inspect.isgeneratorfunction(target):
+        raise InvalidTrainer(
+            f"{name} is asynchronous or a generator; calling it does not train",
+            "pass a plain function fit(data)",
+        )
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError) as error:
+        raise InvalidTrainer(
+            f"{name} does not say what it takes", f"wrap it: lambda data: {name}(data)"
+        ) from error
+    parameters = list(signature.parameters.values())
+    positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    takes_all = any(p.kind is p.VAR_KEYWORD for p in parameters)
+    if not positional and not any(p.kind is p.VAR_POSITIONAL for p in parameters):
+        raise InvalidTrainer(
+            f"{name}() takes no data", f"give it a first argument: def {name}(data, **params)"
+        )
+    data = positional[0].name if positional else None
+    by_name = [
+        p for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY) and p.name != data
+    ]
+    valid = [p.name for p in by_name]
+    if data in params and not takes_all:
+        raise InvalidTrainer(f"{name}() gets the dataset as {data!r}", f"leave {data!r} out of params")
+    if not takes_all:
+        _refuse_unknown(f"{name}()", params, valid)
+    missing = [p.name for p in by_name if p.default is p.empty and p.name not in params]
+    missing += [p.name for p in positional[1:] if p.kind is p.POSITIONAL_ONLY and p.default is p.empty]
+    if missing:
+        values = ", ".join(f'"{parameter}": ...' for parameter in missing)
+        raise InvalidTrainer(
+            f"{name}() needs {', '.join(map(repr, missing))} beside the data", f"pass params={{{values}}}"
+        )
+
+
+def _class_given(kind: type) -> InvalidTrainer:
+    if hasattr(kind, "fit"):
+        return InvalidTrainer(f"{kind.__name__} is a class", f"pass an instance: {kind.__name__}()")
+    return InvalidTrainer(
+        f"{kind.__name__} is a class and cannot train", "pass an estimator or a function fit(data)"
+    )
+
+
+def _name_of(function: Any) -> str:
+    name = getattr(function, "__name__", None) or getattr(getattr(function, "func", None), "__name__", None)
+    return str(name or type(function).__name__)
+
+
+def _shown(name: str, value: object) -> str:
+    """Return a parameter for people: short, and never a secret."""
+    if _SECRET.search(name):
+        return "•••"
+    try:
+        text = repr(value)
+    except Exception as error:  # a foreign __repr__ may raise anything
+        text = f"<{type(value).__name__}, whose repr raises {type(error).__name__}>"
+    return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
+
+
+def _digest(*parts: bytes) -> str:
+    import hashlib
+
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(len(part).to_bytes(8, "little") + part)
+    return digest.hexdigest()

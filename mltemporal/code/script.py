@@ -1,0 +1,84 @@
+"""A program of the user's own that trains: ``train(dataset, Script("train.py"))``."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from mltemporal.errors import InvalidTrainer
+
+
+@dataclass(frozen=True)
+class Script:
+    """A Python script that a job runs as ``__main__``, with its folder first on ``sys.path``.
+
+    ``metrics`` maps a metric's name to a regular expression with one group that finds it in the
+    output, for programs that cannot be changed: ``metrics={"loss": r"loss=(\\S+)"}``.
+    """
+
+    path: str | os.PathLike[str]
+    args: tuple[object, ...] | list[object] = ()
+    """Command-line arguments; anything that is no text is turned into it."""
+    metrics: Mapping[str, str] | None = None
+
+
+def script_text(script: Script) -> bytes:
+    """Return the script's text, checked to compile.
+
+    Raises:
+        InvalidTrainer: it cannot be read, is no Python, or a regular expression of ``metrics`` is wrong.
+    """
+    path = os.fspath(script.path)
+    if not os.path.exists(path):
+        raise InvalidTrainer(
+            f"script {path!r} does not exist", f"check the path; it is seen from {os.getcwd()!r}"
+        )
+    try:
+        with open(path, "rb") as file:
+            text = file.read()
+    except OSError as error:
+        raise InvalidTrainer(
+            f"script {path!r} cannot be read: {error.strerror}", "name a file that you may read"
+        ) from error
+    try:
+        compile(text, path, "exec", dont_inherit=True)
+    except SyntaxError as error:
+        raise InvalidTrainer(
+            f"script {path!r} does not compile: line {error.lineno}: {error.msg}", "correct that line"
+        ) from error
+    except ValueError as error:  # null bytes
+        raise InvalidTrainer(f"script {path!r} is no Python: {error}", "name a Python script") from error
+    _check_patterns(script.metrics or {})
+    return text
+
+
+def arguments(script: Script, params: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the command line: the script's own arguments, then ``--name=value`` for each parameter.
+
+    True becomes ``--name``; False and None are left out.
+    """
+    options = [
+        f"--{name}" if value is True else f"--{name}={value}"
+        for name, value in params.items()
+        if value is not None and value is not False
+    ]
+    return (*(str(arg) for arg in script.args), *options)
+
+
+def _check_patterns(metrics: Mapping[str, str]) -> None:
+    for name, pattern in metrics.items():
+        try:
+            groups = re.compile(pattern).groups
+        except re.error as error:
+            raise InvalidTrainer(
+                f"the pattern of metric {name!r} is no regular expression: {error}",
+                r"write it as r'loss=(\S+)'",
+            ) from error
+        if groups != 1:
+            raise InvalidTrainer(
+                f"the pattern of metric {name!r} has {groups} groups instead of one",
+                r"write it as r'loss=(\S+)'",
+            )

@@ -1,0 +1,242 @@
+"""Files that a dataset refers to: found by path, directory, glob or ``s3://`` URI, and fingerprinted.
+
+Nothing is copied. A change is noticed by names, sizes and times of change (ETags on S3).
+"""
+
+from __future__ import annotations
+
+import difflib
+import glob
+import hashlib
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mltemporal.errors import InvalidDataset, ServiceUnavailable
+
+_FORMATS = {
+    ".parquet": "parquet",
+    ".pq": "parquet",
+    ".csv": "csv",
+    ".csv.gz": "csv",
+    ".tsv": "csv",
+    ".tsv.gz": "csv",
+}
+_ACCEPTED = "parquet (.parquet, .pq) or CSV (.csv, .csv.gz, .tsv, .tsv.gz)"
+
+
+@dataclass(frozen=True, kw_only=True)
+class File:
+    """One file, and what tells whether it has changed."""
+
+    path: str
+    """Absolute, or a whole ``s3://`` URI."""
+    size_bytes: int
+    stamp: str
+    """The time of the last change in nanoseconds, or the ETag."""
+
+    @property
+    def name(self) -> str:
+        """The file's name without its folder."""
+        return self.path.rsplit("/", 1)[-1]
+
+    @property
+    def delimiter(self) -> str:
+        """What separates the columns of a CSV file of this name."""
+        return "\t" if ".tsv" in self.name.lower() else ","
+
+
+@dataclass(frozen=True, kw_only=True)
+class Files:
+    """The data files behind one URI, in the order of their names; never empty."""
+
+    uri: str
+    format: str
+    files: tuple[File, ...]
+
+    @property
+    def size_bytes(self) -> int:
+        """The sum of the sizes."""
+        return sum(file.size_bytes for file in self.files)
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 over names, sizes and stamps; another one means that something has changed."""
+        lines = (f"{file.path}\0{file.size_bytes}\0{file.stamp}\n" for file in self.files)
+        return hashlib.sha256("".join(lines).encode(errors="surrogateescape")).hexdigest()
+
+
+def find_files(uri: str) -> Files:
+    """Return the data files that ``uri`` (file, directory, glob; local or ``s3://``) stands for.
+
+    In a directory, files that are no data and hidden ones (``.``, ``_``) are passed over.
+
+    Raises:
+        InvalidDataset: there is none, formats are mixed, a file cannot be read, or the scheme is unknown.
+        ServiceUnavailable: S3 does not answer.
+    """
+    scheme, _, rest = uri.partition("://")
+    if rest and scheme == "file":
+        uri = rest
+    elif rest and scheme == "s3":
+        uri = uri.rstrip("/")
+        return _one_format(uri, _find_s3(uri))
+    elif rest:
+        raise InvalidDataset(
+            f"{uri!r} has a scheme that is not supported: {scheme!r}", "use a local path or an s3:// URI"
+        )
+    path = os.path.abspath(os.path.expanduser(uri))
+    return _one_format(path, _find_local(path))
+
+
+@contextmanager
+def opened(file: File) -> Iterator[Any]:
+    """Open a file for pyarrow, decompressed where its name says that it is compressed.
+
+    Raises:
+        InvalidDataset: the file is gone or cannot be read.
+        ServiceUnavailable: S3 does not answer.
+    """
+    import pyarrow as pa
+
+    compression = "gzip" if file.name.lower().endswith(".gz") else None
+    with _translated(file.path):
+        if file.path.startswith("s3://"):
+            with _s3().open(file.path, "rb") as raw, pa.PythonFile(raw, mode="r") as source:
+                yield pa.CompressedInputStream(source, compression) if compression else source
+        elif compression:
+            with pa.input_stream(file.path, compression=compression) as source:
+                yield source
+        else:
+            with pa.OSFile(file.path) as source:
+                yield source
+
+
+def _find_local(path: str) -> list[File]:
+    if os.path.isdir(path):
+        names = [
+            os.path.join(folder, name)
+            for folder, folders, names in os.walk(path, onerror=_refuse)
+            for name in names
+            if not _prune_hidden(folders) and name[0] not in "._"
+        ]
+        names = [name for name in names if _format_of(name)]
+    elif os.path.lexists(path):
+        names = [path]
+    elif glob.has_magic(path):
+        names = [name for name in glob.glob(path, recursive=True) if os.path.isfile(name)]
+    else:
+        raise _missing(path)
+    found = []
+    for name in sorted(names):
+        with _translated(name):
+            status = os.stat(name)
+        found.append(File(path=name, size_bytes=status.st_size, stamp=str(status.st_mtime_ns)))
+        if not os.access(name, os.R_OK):
+            raise _unreadable(name, "permission denied")
+    return found
+
+
+def _prune_hidden(folders: list[str]) -> None:
+    folders[:] = [folder for folder in folders if folder[0] not in "._"]
+
+
+def _find_s3(uri: str) -> list[File]:
+    with _translated(uri):
+        fs = _s3()
+        if glob.has_magic(uri):
+            entries = fs.glob(uri, detail=True)
+        elif fs.isfile(uri):
+            entries = {uri: fs.info(uri)}
+        else:
+            entries = {
+                name: entry
+                for name, entry in fs.find(uri, detail=True).items()
+                if _format_of(name) and not name.rsplit("/", 1)[-1].startswith((".", "_"))
+            }
+    return [
+        File(
+            path=f"s3://{name.removeprefix('s3://')}",
+            size_bytes=int(entry["size"]),
+            stamp=str(entry.get("ETag") or entry.get("LastModified")),
+        )
+        for name, entry in sorted(entries.items())
+        if entry["type"] == "file"
+    ]
+
+
+def _s3() -> Any:
+    import fsspec
+
+    try:
+        return fsspec.filesystem("s3", default_block_size=16 << 20, use_listings_cache=False)
+    except ImportError as error:
+        raise InvalidDataset(
+            f"an s3:// URI needs a package that is not installed: {error}", "pip install 'mltemporal[s3]'"
+        ) from error
+
+
+def _one_format(uri: str, files: list[File]) -> Files:
+    if not files:
+        raise InvalidDataset(f"there are no data files at {uri!r}", f"put {_ACCEPTED} files there")
+    formats = {_format_of(file.path) or _sniffed(file): file for file in files}
+    if len(formats) > 1:
+        examples = " and ".join(f"{file.name!r} is {kind}" for kind, file in sorted(formats.items()))
+        raise InvalidDataset(
+            f"the files at {uri!r} have mixed formats: {examples}", "use a glob, such as '*.parquet'"
+        )
+    return Files(uri=uri, format=next(iter(formats)), files=tuple(files))
+
+
+def _format_of(path: str) -> str | None:
+    name = path.rsplit("/", 1)[-1].lower()
+    return next((kind for suffix, kind in _FORMATS.items() if name.endswith(suffix)), None)
+
+
+def _sniffed(file: File) -> str:
+    """Return the format of a file whose name says nothing."""
+    with opened(file) as source:
+        if source.read(4) == b"PAR1":
+            return "parquet"
+    raise InvalidDataset(f"the format of {file.path!r} is not known by its name", f"use {_ACCEPTED}")
+
+
+def _missing(path: str) -> InvalidDataset:
+    folder, name = os.path.split(path)
+    try:
+        near = difflib.get_close_matches(name, os.listdir(folder), n=3)
+    except OSError:
+        return InvalidDataset(f"{path!r} does not exist, nor does its folder", "check the path")
+    hint = " or ".join(repr(os.path.join(folder, other)) for other in near)
+    return InvalidDataset(f"{path!r} does not exist", f"did you mean {hint}?" if hint else "check the path")
+
+
+def _unreadable(path: str, reason: str) -> InvalidDataset:
+    return InvalidDataset(f"{path!r} cannot be read: {reason}", "check that it exists and who may read it")
+
+
+def _refuse(error: OSError) -> None:
+    raise _unreadable(str(error.filename), error.strerror or str(error)) from error
+
+
+@contextmanager
+def _translated(path: str) -> Iterator[None]:
+    """Say in our words why a file cannot be reached."""
+    try:
+        yield
+    except (FileNotFoundError, PermissionError, IsADirectoryError) as error:
+        raise _unreadable(path, error.strerror or str(error)) from error
+    except OSError as error:
+        if path.startswith("s3://"):
+            raise ServiceUnavailable(
+                f"{path!r} could not be read: {error}", "check that S3 can be reached"
+            ) from error
+        raise _unreadable(path, str(error)) from error
+
+
+def display_name(uri: str) -> str:
+    """Return what a person calls a URI: its last part."""
+    return Path(uri.rstrip("/")).name or uri
