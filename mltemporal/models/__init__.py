@@ -1,0 +1,103 @@
+"""Fitted models in storage: skops where that loads safely, else cloudpickle.
+
+A skops file is loaded without running code of its maker: only types of scikit-learn's and of ours
+are built. A cloudpickled model runs code when it is loaded. It is loaded all the same, because its
+hash was recorded when the job that made it ended: what is loaded is what that job stored, and whoever
+may write the job's record could as well have written the job.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mltemporal.errors import InvalidRequest, InvalidTrainer
+from mltemporal.specs import ModelRef, ObjectRef
+from mltemporal.storage import Storage
+
+TRUSTED_TYPES = (
+    "functools.partial",
+    "mltemporal.models.encoder.TableEncoder",
+    "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
+    "sklearn.utils.validation.check_array",
+)
+"""Types that a model of the baseline consists of and that skops does not trust by itself."""
+
+
+def save_model(
+    model: Any,
+    storage: Storage,
+    *,
+    label: str,
+    task: str | None,
+    target: str | None,
+    features: tuple[str, ...],
+) -> ModelRef:
+    """Store a fitted model and return what it takes to use it again.
+
+    Raises:
+        InvalidTrainer: the model holds something that cannot be stored.
+        ServiceUnavailable: storage does not answer or is full.
+    """
+    stored = _store_safely(model, storage) or _store_by_cloudpickle(model, storage)
+    return ModelRef(object=stored, label=label, task=task, target=target, features=features)
+
+
+def load_model(ref: ModelRef, storage: Storage, *, trust: bool = False) -> Any:
+    """Return the fitted model, its bytes verified first.
+
+    Args:
+        trust: load a skops file that needs other types than scikit-learn's and ours. See the
+            module's docstring for cloudpickled models.
+
+    Raises:
+        InvalidRequest: the file needs types that are not trusted; lists them.
+        NotFound: the model is not in storage.
+        CorruptObject: the stored bytes are not the ones that the job stored.
+    """
+    if ref.object.format != "skops":
+        import pickle
+
+        with storage.local_path(ref.object) as path, path.open("rb") as file:
+            return pickle.load(file)  # noqa: S301 - verified; see the module's docstring
+    import skops.io
+
+    with storage.local_path(ref.object) as path:
+        foreign = sorted(set(skops.io.get_untrusted_types(file=path)) - set(TRUSTED_TYPES))
+        if foreign and not trust:
+            raise InvalidRequest(
+                f"the model {ref.label!r} holds types that are not known to be safe: {', '.join(foreign)}",
+                "if you know where it comes from, load it with trust=True",
+            )
+        return skops.io.load(path, trusted=[*TRUSTED_TYPES, *foreign])
+
+
+def _store_safely(model: Any, storage: Storage) -> ObjectRef | None:
+    """Store by skops; None where the result could not be loaded without trusting more types."""
+    if type(model).__module__.split(".")[0] != "sklearn":
+        return None  # and skops takes a second to import
+    import skops.io
+
+    try:
+        data = skops.io.dumps(model)
+        if set(skops.io.get_untrusted_types(data=data)) - set(TRUSTED_TYPES):
+            return None
+        skops.io.loads(data, trusted=list(TRUSTED_TYPES))
+    except Exception:
+        return None
+    return storage.put_bytes(data, format="skops")
+
+
+def _store_by_cloudpickle(model: Any, storage: Storage) -> ObjectRef:
+    import pickle
+
+    import cloudpickle
+
+    try:
+        with storage.writing(format="cloudpickle") as written, written.path.open("wb") as file:
+            cloudpickle.dump(model, file)
+    except (TypeError, AttributeError, pickle.PicklingError) as error:
+        raise InvalidTrainer(
+            f"the fitted {type(model).__name__} cannot be stored: {error}",
+            "let it hold no open file, lock or connection, or return what can be stored",
+        ) from error
+    return written.ref

@@ -1,0 +1,63 @@
+"""The job that this process belongs to, if any: set by the runtime, inherited by child processes."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from functools import cached_property
+
+from mltemporal.errors import NotFound
+from mltemporal.specs import JobSpec, decode, encode
+from mltemporal.storage import Storage
+
+JOB_VARIABLE = "MLTEMPORAL_JOB"
+"""Environment variable that tells child processes of a job which job it is."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """The job and the attempt that run here."""
+
+    storage: Storage
+    key: str
+    attempt: int
+
+    @cached_property
+    def spec(self) -> JobSpec:
+        """What was asked for.
+
+        Raises:
+            NotFound: storage has no job of this key.
+        """
+        spec = self.storage.get_note(self.key, "spec", JobSpec)
+        if spec is None:
+            raise NotFound(
+                f"storage {self.storage.url!r} holds no job {self.key!r}",
+                "check that the launching session and the worker use the same storage",
+            )
+        return spec
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Inherited:
+    storage: str
+    key: str
+    attempt: int
+
+
+_job: Job | None = None
+
+
+def enter(job: Job) -> None:
+    """Make ``job`` the job of this process and of the processes that it will start."""
+    global _job  # noqa: PLW0603 - a process belongs to one job
+    _job = job
+    os.environ[JOB_VARIABLE] = encode(_Inherited(storage=job.storage.url, key=job.key, attempt=job.attempt))
+
+
+def current() -> Job | None:
+    """Return the job of this process or of the process that started it; None outside a job."""
+    if _job is None and (text := os.environ.get(JOB_VARIABLE)):
+        inherited = decode(text, _Inherited)
+        enter(Job(Storage(inherited.storage), inherited.key, inherited.attempt))
+    return _job

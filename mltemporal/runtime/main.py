@@ -1,0 +1,105 @@
+"""One attempt at a job, from reading what was asked for to writing how it ended."""
+
+from __future__ import annotations
+
+import io
+import sys
+from typing import Any
+
+from mltemporal.errors import InvalidTrainer, MLTemporalError
+from mltemporal.runtime import context, reporting, stopping
+from mltemporal.runtime.context import Job
+from mltemporal.runtime.failure import failure_of
+from mltemporal.runtime.trainers import Trained, trainer_for
+from mltemporal.specs import ModelRef, ObjectRef, RunOutput
+from mltemporal.storage import Storage
+
+
+def main(argv: list[str]) -> int:
+    """Run the attempt and return the process's exit code.
+
+    0: the note ``<attempt>/output`` holds the result. 1: the note ``<attempt>/failure`` holds the
+    reason, and standard error the traceback. 143: the attempt was asked to stop and did.
+    """
+    reporting.open_output()
+    reporting.stage("starting")
+    _write_whole_lines()
+    stopping.stop_on_sigterm()
+    storage, key, attempt = argv
+    job = Job(Storage(storage), key, int(attempt))
+    try:
+        context.enter(job)
+        output = _run(job)
+        stopping.raise_if_asked()
+        job.storage.put_note(key, f"{attempt}/output", output)
+    except stopping.Stopped:
+        reporting.stage("stopped")
+        return stopping.EXIT_CODE
+    except BaseException as error:
+        _fail(job, error)
+        return 1
+    finally:
+        reporting.flush()
+    return 0
+
+
+def _write_whole_lines() -> None:
+    """Let prints appear at once but line by line, so that they mix with progress lines as lines."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(line_buffering=True, write_through=False)
+
+
+def _run(job: Job) -> RunOutput:
+    trained = trainer_for(job.spec.trainer.kind)(job)
+    return RunOutput(
+        model=_save_model(job, trained),
+        value=_save_value(job, trained.value),
+        metrics=trained.metrics,
+        notes=reporting.notes(),
+    )
+
+
+def _save_model(job: Job, trained: Trained) -> ModelRef | None:
+    if trained.model is None:
+        return None
+    from mltemporal.models import save_model
+
+    reporting.stage("saving the model")
+    return save_model(
+        trained.model,
+        job.storage,
+        label=type(trained.model).__name__ if job.spec.trainer.kind == "function" else job.spec.trainer.label,
+        task=trained.task,
+        target=job.spec.target,
+        features=trained.features,
+    )
+
+
+def _save_value(job: Job, value: Any) -> ObjectRef | None:
+    if value is None:
+        return None
+    import pickle
+
+    import cloudpickle
+
+    try:
+        with job.storage.writing(format="cloudpickle") as written, written.path.open("wb") as file:
+            cloudpickle.dump(value, file)
+    except (TypeError, AttributeError, pickle.PicklingError) as error:
+        raise InvalidTrainer(
+            f"what the training returned (a {type(value).__name__}) cannot be stored: {error}",
+            "return a model, numbers or other plain values; keep the rest with log_artifact",
+        ) from error
+    return written.ref
+
+
+def _fail(job: Job, error: BaseException) -> None:
+    """Write why the attempt failed: to the log, and for the monitor."""
+    failure = failure_of(error)
+    sys.stdout.flush()
+    print(failure.traceback, file=sys.stderr, flush=True)  # noqa: T201 - standard error is the job's log
+    try:
+        job.storage.put_note(job.key, f"{job.attempt}/failure", failure)
+    except MLTemporalError as away:
+        print(f"The reason could not be stored: {away}", file=sys.stderr, flush=True)  # noqa: T201

@@ -1,0 +1,67 @@
+"""`track`: a loop that reports how far it is."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from operator import length_hint
+from typing import TypeVar
+
+from mltemporal.runtime import context, reporting
+
+T = TypeVar("T")
+
+_REPORT_EVERY_S = 0.1
+
+
+def track(iterable: Iterable[T], total: int | None = None, desc: str = "") -> Iterator[T]:
+    """Yield the items of ``iterable`` and report after each how many are done.
+
+    A `report` inside the loop without a step of its own gets the loop's count. Of loops inside
+    each other the outermost counts. Outside a job it is a progress bar on standard error.
+
+    Args:
+        total: how many items there will be; asked of ``iterable`` where it knows.
+        desc: what the loop does, in words.
+    """
+    if total is None:
+        total = length_hint(iterable) or None
+    return _counted(iterable, total, desc)
+
+
+def _counted(iterable: Iterable[T], total: int | None, desc: str) -> Iterator[T]:
+    if reporting.tracked():
+        yield from iterable
+        return
+    in_job = context.current() is not None
+    if in_job and desc:
+        reporting.stage(desc)
+    started = shown_at = time.monotonic()
+    done = 0
+    reporting.set_tracked((0, total))
+    try:
+        if in_job:
+            reporting.report(step=0, total=total)
+        for item in iterable:
+            yield item
+            done += 1
+            reporting.set_tracked((done, total))
+            if (now := time.monotonic()) - shown_at >= _REPORT_EVERY_S:
+                shown_at = now
+                _show(in_job, desc, done, total, now - started)
+    finally:
+        reporting.set_tracked(None)
+        _show(in_job, desc, done, total, time.monotonic() - started)
+        if not in_job:
+            sys.stderr.write("\n")
+
+
+def _show(in_job: bool, desc: str, done: int, total: int | None, elapsed_s: float) -> None:
+    if in_job:
+        reporting.report(step=done, total=total)
+        return
+    of = f"/{total}" if total is not None else ""
+    rate = f"{done / elapsed_s:.1f} a second" if elapsed_s > 0 else ""
+    sys.stderr.write(f"\r{desc + ' ' if desc else ''}{done}{of}  {rate}   ")
+    sys.stderr.flush()

@@ -1,0 +1,122 @@
+"""The built-in baseline: histogram gradient boosting on a mixed table."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from mltemporal import code, targets
+from mltemporal.errors import InvalidTrainer
+from mltemporal.runtime import reporting
+from mltemporal.runtime.context import Job
+from mltemporal.runtime.evaluation import evaluate, labels
+from mltemporal.runtime.splitting import hold_out
+from mltemporal.runtime.table import load_table, with_target
+from mltemporal.runtime.trainers import Trained
+from mltemporal.runtime.trainers.boosting import fit_resumably
+
+if TYPE_CHECKING:
+    import pandas
+
+    from mltemporal.models.encoder import TableEncoder
+
+DEFAULT_ITERATIONS = 300
+_LEAST_ROWS_TO_VALIDATE = 200
+_MANY_ROWS = 2000
+_LISTED = 8
+
+
+def train(job: Job) -> Trained:
+    """Encode the table, boost, evaluate; an interrupted training goes on at the iteration it was at."""
+    reporting.stage("loading the code")
+    params = code.restore(job.spec.trainer, job.storage)
+    target = job.spec.target
+    if target is None:
+        raise InvalidTrainer(
+            "the baseline needs a column to predict", 'name it: train(dataset, target="...")'
+        )
+    frame = with_target(load_table(job), target)
+    task, why = targets.task_of(frame[target], target)
+    reporting.note(why)
+    reporting.stage("preparing the table")
+    seen, held_out = hold_out(
+        frame, target, share=job.spec.test_size, seed=job.spec.seed, stratify=task == targets.CLASSIFICATION
+    )
+    features = seen.drop(columns=[target])
+    encoder = _encoder(features)
+    known = labels(seen[target])
+    booster = _booster(task, params, known, encoder.categorical_mask(), job.spec.seed)
+    matrix = encoder.transform(features)
+    reporting.stage("training")
+    fit_resumably(booster, matrix, known)
+
+    from sklearn.pipeline import Pipeline
+
+    pipeline = Pipeline([("encode", encoder), ("boost", booster)])
+    return Trained(
+        model=pipeline,
+        task=task,
+        features=tuple(features.columns),
+        metrics=evaluate(pipeline, held_out, target, task),
+    )
+
+
+def _encoder(features: pandas.DataFrame) -> TableEncoder:
+    """Return the fitted encoder; says what it leaves out and groups."""
+    from mltemporal.models.encoder import MAX_CATEGORIES, TableEncoder
+
+    encoder = TableEncoder().fit(features)
+    left_out = [f"{name!r} {reason}" for name, reason in encoder.left_out_.items()]
+    if left_out:
+        reporting.note(f"columns left out: {_listed(left_out)}")
+    if encoder.grouped_:
+        reporting.note(
+            f"of more than {MAX_CATEGORIES} categories the rarer ones count as one in "
+            f"{_listed([repr(name) for name in encoder.grouped_])}"
+        )
+    return encoder
+
+
+def _listed(words: list[str]) -> str:
+    more = f" and {len(words) - _LISTED} more" if len(words) > _LISTED else ""
+    return "; ".join(words[:_LISTED]) + more
+
+
+def _booster(task: str, params: dict[str, Any], known: Any, categorical: list[bool], seed: int) -> Any:
+    """Return the booster.
+
+    Losses are only computed with early stopping on; so where it is not wanted it waits for more
+    iterations than there are.
+    """
+    from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+
+    params = {"max_iter": DEFAULT_ITERATIONS, **params}
+    stop_early = params.pop("early_stopping", "auto")
+    if not stop_early:
+        params |= {"validation_fraction": None, "n_iter_no_change": params["max_iter"] + 1}
+    elif not _can_validate(task, known):
+        reporting.note(
+            f"{len(known):,} rows are too few to stop early by a validation split: all iterations are run"
+        )
+        params |= {"validation_fraction": None, "n_iter_no_change": params["max_iter"] + 1}
+    elif "validation_fraction" not in params:
+        params["validation_fraction"] = 0.1 if len(known) >= _MANY_ROWS else 0.2
+    kind = HistGradientBoostingClassifier if task == targets.CLASSIFICATION else HistGradientBoostingRegressor
+    return kind(
+        **params,
+        early_stopping=True,
+        scoring="loss",
+        categorical_features=categorical if any(categorical) else None,
+        random_state=seed,
+    )
+
+
+def _can_validate(task: str, known: Any) -> bool:
+    """Whether scikit-learn can hold out a stratified validation part that says something."""
+    import numpy
+
+    if len(known) < _LEAST_ROWS_TO_VALIDATE:
+        return False
+    if task != targets.CLASSIFICATION:
+        return True
+    counts = numpy.unique(known, return_counts=True)[1]
+    return bool(counts.min() >= 2 and len(counts) <= 0.1 * len(known))

@@ -1,0 +1,51 @@
+from collections.abc import Callable
+
+import pytest
+
+from mltemporal.progress import Line
+from mltemporal.runtime import report, track
+from mltemporal.runtime.context import Job
+
+Told = Callable[[], list[Line]]
+
+
+def test_a_tracked_loop_reports_its_start_and_its_end(job: Job, told: Told) -> None:
+    assert [0, 1, 2] == list(track(range(3), desc="counting"))
+
+    stage, *reports = told()
+    assert ("stage", "counting") == (stage.event, stage.text)
+    assert [(0, 3), (3, 3)] == [(line.step, line.total) for line in reports]
+
+
+def test_a_report_in_a_tracked_loop_gets_the_loops_count(job: Job, told: Told) -> None:
+    for _ in track(iter("ab"), total=2):
+        report(loss=1.0)
+
+    steps = [(line.step, line.total) for line in told() if line.metrics]
+    assert [(0, 2), (1, 2)] == steps
+
+
+def test_of_loops_inside_each_other_the_outermost_counts(job: Job, told: Told) -> None:
+    for _ in track(range(2)):
+        assert [0, 1, 2] == list(track(range(3)))
+
+    assert [(0, 2), (2, 2)] == [(line.step, line.total) for line in told()]
+
+
+def test_a_loop_that_is_left_early_reports_how_far_it_came(job: Job, told: Told) -> None:
+    for item in track(range(10)):
+        if item == 4:
+            break
+
+    assert (4, 10) == [(line.step, line.total) for line in told()][-1]
+    report(loss=1)
+    assert [None] == [line.step for line in told()]
+
+
+def test_outside_a_job_a_tracked_loop_is_a_bar_on_standard_error(capsys: pytest.CaptureFixture[str]) -> None:
+    assert [0, 1] == list(track(range(2), desc="counting"))
+
+    captured = capsys.readouterr()
+    assert "" == captured.out
+    assert captured.err.startswith("\rcounting 2/2")
+    assert captured.err.endswith("\n")
