@@ -74,11 +74,13 @@ class Jobs:
         dataset_id: int,
         tags: Sequence[str] = (),
         by: str = "",
+        note: str = "",
         force: bool = False,
     ) -> tuple[JobRow, bool]:
         """Record a new job, or find the live one of the same fingerprint.
 
         Args:
+            note: what was chosen at launch and why, for a person.
             force: record a new job even where one of this fingerprint is live.
 
         Returns:
@@ -97,21 +99,25 @@ class Jobs:
             "created_at": time.time(),
         }
         try:
-            return self._insert({**values, "live_fingerprint": fingerprint}), True
+            return self._insert({**values, "live_fingerprint": fingerprint}, note), True
         except IntegrityError:
             if force:
-                return self._insert(values), True
+                return self._insert(values, note), True
         live = self._one(jobs.c.live_fingerprint == fingerprint)
         if live is None:  # it ended between the two statements
-            return self.add(spec, fingerprint=fingerprint, dataset_id=dataset_id, tags=tags, by=by)
+            return self.add(spec, fingerprint=fingerprint, dataset_id=dataset_id, tags=tags, by=by, note=note)
         return live, False
 
-    def _insert(self, values: dict[str, Any]) -> JobRow:
+    def _insert(self, values: dict[str, Any], note: str) -> JobRow:
         with self._database.writing() as connection:
             inserted = connection.execute(sa.insert(jobs).values(values)).inserted_primary_key
             assert inserted is not None
             event = Event(time=values["created_at"], kind="submitted", created_by=values["created_by"])
             _add_event(connection, int(inserted[0]), "submitted", event)
+            if note:
+                _add_event(
+                    connection, int(inserted[0]), "note", Event(time=event.time, kind="note", message=note)
+                )
         return self.get(int(inserted[0]))
 
     def withdraw(self, job_id: int) -> None:

@@ -24,7 +24,7 @@ from mltemporal.errors import InvalidRequest, NotFound, ServiceUnavailable
 from mltemporal.launchers import keeper
 from mltemporal.launchers.base import Phase, Sighting
 from mltemporal.launchers.folder import READ_BYTES, ProcessFolder
-from mltemporal.specs import JobSpec
+from mltemporal.specs import JobSpec, Resources
 
 _POLL_S = 0.1
 
@@ -62,8 +62,11 @@ class LocalLauncher:
 
     def check(self, spec: JobSpec) -> None:
         """Refuse, in words, what a local process cannot honour."""
-        cores = os.cpu_count() or 1
-        cpu = spec.resources.cpu
+        self.check_resources(spec.resources)
+
+    def check_resources(self, resources: Resources) -> None:
+        """Refuse more cores than there are."""
+        cores, cpu = os.cpu_count() or 1, resources.cpu
         if cpu is not None and not 0 < cpu <= cores:
             raise InvalidRequest(
                 f"resources ask for {cpu} cores, this machine has {cores}",

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from temporalio import activity
 
 from mltemporal.database import Database
+from mltemporal.errors import InvalidRequest
 from mltemporal.specs import JobPlan, JobStatus
 from mltemporal.storage import Storage
 
@@ -25,7 +26,7 @@ class StorageActivities:
 
         Raises:
             InvalidDataset: the table is gone, has changed or cannot be trained on; never retried.
-            NotFound: there is no such job; never retried.
+            InvalidRequest, NotFound: there is no such job, or it has ended; never retried.
             ServiceUnavailable: database or storage did not answer; retried.
 
         Idempotency: reads only, but for the job's status.
@@ -43,6 +44,8 @@ class StorageActivities:
         from mltemporal import datasets
 
         job = self._database.jobs.get(job_id)
+        if job.status.final:
+            raise InvalidRequest(f"job {job_id} has ended as {job.status}", "job.retry() starts it again")
         self._database.jobs.set_status(job_id, JobStatus.VALIDATING, "checking the dataset")
         datasets.validate(job.spec.dataset, target=job.spec.target, storage=self._storage, beat=beat)
         return JobPlan(

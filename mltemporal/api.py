@@ -1,0 +1,320 @@
+"""The verbs: check the request, store it, start the workflow, return a handle."""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from mltemporal import background, owner, request, session
+from mltemporal.errors import InvalidRequest
+from mltemporal.handles import TrainingJob, present_launch
+from mltemporal.specs import JobSpec, JobStatus, encode
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from mltemporal.code import CapturedCode
+    from mltemporal.database import JobRow
+    from mltemporal.datasets import CheckedDataset
+    from mltemporal.history import RunHistory
+    from mltemporal.specs import Resources
+    from mltemporal.stack import StackStatus
+
+
+@dataclass(frozen=True)
+class DryRun:
+    """What `train` would start; everything in it was checked."""
+
+    summary: tuple[str, ...]
+
+    def __repr__(self) -> str:
+        return "\n".join(["Everything that can be checked is right; nothing was started.", *self.summary])
+
+
+def train(  # noqa: PLR0917 - fixed by the public surface
+    dataset: object,
+    trainer: object = None,
+    *,
+    target: str | None = None,
+    params: Mapping[str, Any] | None = None,
+    name: str | None = None,
+    tags: Sequence[str] = (),
+    backend: str | None = None,
+    image: str | None = None,
+    resources: Mapping[str, Any] | Resources | None = None,
+    nodes: int = 1,
+    packages: Sequence[str] = (),
+    env: Mapping[str, str] | None = None,
+    secrets: Sequence[str] = (),
+    retries: int = 2,
+    timeout: str | float | timedelta = "24h",
+    test_size: float = 0.2,
+    seed: int = 0,
+    force: bool = False,
+    dry_run: bool = False,
+) -> TrainingJob | DryRun:
+    """Train outside the kernel, durably; returns at once.
+
+    Args:
+        dataset: a pandas, polars or pyarrow table, a scikit-learn Bunch, or the path or URI of a
+            parquet or CSV file, directory or glob. Tables are stored once, files stay where they are.
+        trainer: None (a gradient-boosting baseline), a scikit-learn-compatible estimator, a function
+            ``fit(data, **params)``, or a `Script`.
+        target: the column to predict; the baseline and supervised estimators find it where it is clear.
+        params: arguments of the function, parameters of the estimator, or options of the script.
+        name: what to call the job; by default what trains.
+        tags: texts to find the job by.
+        backend: where it runs: ``"local"``.
+        resources: ``{"cpu": 2}``: how many cores.
+        env: more environment variables for the job.
+        retries: how often a training that was interrupted (killed, not failed) starts again.
+        timeout: how long the job may take, retries included: ``"90s"``, ``"24h"``, a number of seconds.
+        test_size: share of the rows held out for the evaluation, where there is a target; 0 for none.
+        seed: of the split and of the baseline.
+        force: start another job even where the same one runs already.
+        dry_run: check everything that can be checked and start nothing; returns a `DryRun`.
+        image: container image, for backends that run containers.
+        nodes: how many machines, for backends that have several.
+        packages: to install in the job, for backends that do not run in the kernel's environment.
+        secrets: names of secrets, for backends that keep them.
+
+    Returns:
+        The job's handle; that of the running job where the same request runs already.
+
+    Raises:
+        InvalidRequest: something asked for is wrong (`InvalidDataset`, `InvalidTrainer`,
+            `VersionMismatch`); nothing was started or stored.
+        ServiceUnavailable: the embedded services, the database or storage do not answer.
+
+    Idempotency: the same request while its job is alive attaches to that job.
+    """
+    from mltemporal import code, datasets
+    from mltemporal.launchers.local import KernelContext, LocalLauncher
+
+    place = request.backend(backend)
+    request.local_only(image=image, nodes=nodes, packages=packages, secrets=secrets)
+    captured = code.capture(trainer, params)
+    checked = datasets.inspect(
+        dataset, target=target, needs_features=captured.kind in ("baseline", "estimator")
+    )
+    predicted, why = _target(checked, captured, target)
+    draft = _Draft(
+        target=predicted,
+        test_size=request.share("test_size", test_size),
+        seed=request.whole_number("seed", seed, 0, 2**32 - 1),
+        name=captured.label if name is None else request.label("name", name),
+        backend=place,
+        resources=request.resources(resources),
+        env=request.environment(env),
+        retries=request.whole_number("retries", retries, 0, 100),
+        timeout_s=request.seconds(timeout),
+    )
+    labels = request.labels("tags", tags)
+    here = session.current()
+    launcher = LocalLauncher(here.settings.home, here.settings.storage_url, here.settings.max_local_jobs)
+    launcher.check_resources(draft.resources)
+    if dry_run:
+        return DryRun(
+            (
+                f"dataset: {checked.label}",
+                f"trainer: {captured.label} ({captured.kind})",
+                f"target: {predicted!r}" + (f" ({why})" if why else ""),
+                f"services: {here.stack.temporal_address}, database and storage answer",
+            )
+            if _services_answer(here)
+            else ()
+        )
+    database, storage = here.database, here.storage
+    ref = checked.store(storage)
+    spec = draft.spec(key=f"training-{uuid.uuid4().hex[:12]}", dataset=ref, trainer=captured.store(storage))
+    dataset_id = database.datasets.add(ref)
+    fingerprint = _fingerprint(draft, ref.fingerprint, captured.fingerprint)
+    row, new = database.jobs.add(
+        spec, fingerprint=fingerprint, dataset_id=dataset_id, tags=labels, by=here.user, note=why, force=force
+    )
+    if new:
+        launcher.prepare(spec.key, KernelContext.here())
+        storage.put_note(spec.key, "spec", spec)
+    _start(here, row, new=new)
+    job = TrainingJob(here, row)
+    present_launch(job, "" if new else _attached(row))
+    return job
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Draft:
+    """A request that was checked and is not stored yet: what makes two requests the same."""
+
+    target: str | None
+    test_size: float
+    seed: int
+    name: str
+    backend: str
+    resources: Resources
+    env: dict[str, str]
+    retries: int
+    timeout_s: float
+
+    def spec(self, **stored: Any) -> JobSpec:
+        return JobSpec(**vars(self), **stored)
+
+
+def _fingerprint(draft: _Draft, dataset: str, code: str) -> str:
+    return hashlib.sha256(encode([vars(draft), dataset, code]).encode()).hexdigest()
+
+
+def _target(checked: CheckedDataset, captured: CapturedCode, target: str | None) -> tuple[str | None, str]:
+    """Return the column to predict, and why where it was found rather than given."""
+    from mltemporal import datasets, targets
+
+    if target is not None:
+        datasets.check_target(checked, target)
+        return target, ""
+    if captured.kind == "baseline" or captured.supervised:
+        choice = targets.find_target(checked.sample(), names_hint=checked.target)
+        datasets.check_target(checked, choice.target)
+        return choice.target, choice.why
+    return checked.target, ""
+
+
+def _services_answer(here: session.Session) -> bool:
+    here.storage.check()
+    here.database.revision()
+    background.run(here.client())
+    return True
+
+
+def _start(here: session.Session, row: JobRow, *, new: bool) -> None:
+    """Start the workflow; a new job whose workflow cannot be started leaves nothing behind.
+
+    A live job is started too: it may have been cut off between its row and its workflow.
+    """
+    try:
+        background.run(owner.start(here, row, again=not new))
+    except Exception:
+        if new:
+            here.database.jobs.withdraw(row.id)
+        raise
+
+
+def _attached(row: JobRow) -> str:
+    return (
+        f"This is job {row.id}, which is {row.status} since the same cell started it; "
+        "train(…, force=True) starts another."
+    )
+
+
+def job(id_or_name: int | str) -> TrainingJob:
+    """Return the handle of a job, from any kernel: by its id, or the newest of that name.
+
+    Raises:
+        NotFound: there is none.
+    """
+    here = session.current()
+    if isinstance(id_or_name, bool) or not isinstance(id_or_name, (int, str)):
+        raise InvalidRequest(f"{id_or_name!r} is neither id nor name", "give job(7) or job('churn')")
+    found = (
+        here.database.jobs.get(id_or_name)
+        if isinstance(id_or_name, int)
+        else here.database.jobs.named(id_or_name)
+    )
+    return TrainingJob(here, found)
+
+
+def jobs(
+    *,
+    status: str | Sequence[str] | None = None,
+    name: str | None = None,
+    tag: str | None = None,
+    limit: int = 100,
+) -> JobList:
+    """Return handles of the jobs that fit every given condition, newest first."""
+    return JobList(TrainingJob(session.current(), row) for row in _rows(status, name, tag, limit))
+
+
+def history(
+    *,
+    status: str | Sequence[str] | None = None,
+    name: str | None = None,
+    tag: str | None = None,
+    limit: int = 1000,
+) -> RunHistory:
+    """Return every run that fits every given condition, newest first, as a table and as pictures."""
+    from mltemporal.history import RunHistory
+
+    return RunHistory(session.current(), _rows(status, name, tag, limit))
+
+
+def datasets() -> pd.DataFrame:
+    """Return the tables that jobs were given, newest first."""
+    from mltemporal.history import datasets_frame
+
+    return datasets_frame(session.current())
+
+
+def models() -> pd.DataFrame:
+    """Return the models that jobs have made, newest first; ``job(id).model`` loads one."""
+    from mltemporal.history import models_frame
+
+    return models_frame(session.current())
+
+
+def connect(profile: str | None = None, *, home: str | None = None) -> StackStatus:
+    """Use the services that the environment names, or those of another home; returns their status.
+
+    Args:
+        profile: a profile of Temporal's ``temporal.toml``.
+        home: the home directory of an embedded stack.
+    """
+    import os
+
+    from mltemporal.settings import load_settings
+
+    changes = {"TEMPORAL_PROFILE": profile, "MLTEMPORAL_HOME": home}
+    env = {**os.environ, **{name: value for name, value in changes.items() if value is not None}}
+    session.replace(load_settings(env))
+    _ = session.current().database
+    return status()
+
+
+def status() -> StackStatus:
+    """Return where everything is, without secrets."""
+    from mltemporal import stack
+
+    return stack.status(session.current().settings)
+
+
+def shutdown() -> bool:
+    """Stop the embedded services; running trainings go on, and are followed again after the next start.
+
+    Returns whether anything was running.
+    """
+    from mltemporal import stack
+
+    here = session.current()
+    stopped: bool = stack.down(here.settings)
+    session.replace(None)
+    return stopped
+
+
+class JobList(list[TrainingJob]):
+    """Handles, shown as a table."""
+
+    def _repr_html_(self) -> str:
+        from mltemporal.history import jobs_frame
+
+        html: str = jobs_frame([handle.view() for handle in self]).to_html(index=False, escape=True)
+        return html
+
+
+def _rows(status: str | Sequence[str] | None, name: str | None, tag: str | None, limit: int) -> list[JobRow]:
+    wanted = [status] if isinstance(status, str) else list(status or ())
+    for value in wanted:
+        if value not in set(JobStatus):
+            raise InvalidRequest(f"status={value!r} is none", f"use {', '.join(JobStatus)}")
+    request.whole_number("limit", limit, 1, 1_000_000)
+    return session.current().database.jobs.find(status=wanted, name=name, tag=tag, limit=limit)

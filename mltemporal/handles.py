@@ -1,0 +1,335 @@
+"""The job handle: plain calls outside, one background event loop inside."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import Future
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Protocol
+
+from mltemporal import background, owner
+from mltemporal.errors import InvalidRequest, JobCancelled, JobFailed
+from mltemporal.results import Artifacts, StoredFile, TrainingResult
+from mltemporal.specs import JobStatus, Progress
+from mltemporal.views import JobView
+from mltemporal.watching import Pulse, Watch, log_lines, read_view
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+    from mltemporal.database import JobRow
+    from mltemporal.session import Session
+
+
+class Presenter(Protocol):
+    """Shows jobs where the user is; the notebook sets one."""
+
+    def launched(self, job: TrainingJob, message: str = "") -> None:
+        """A job was launched, or attached to: show it now."""
+
+    def show(self, job: TrainingJob) -> None:
+        """The handle is the last line of a cell."""
+
+    def mimebundle(self, job: TrainingJob) -> dict[str, object]:
+        """Return the job's lasting form by MIME type."""
+
+
+_presenter: Presenter | None = None
+
+
+def set_presenter(presenter: Presenter | None) -> None:
+    """Say who shows jobs from now on."""
+    global _presenter  # noqa: PLW0603  (one screen a process)
+    _presenter = presenter
+
+
+def present_launch(job: TrainingJob, message: str = "") -> None:
+    """Show a job that was just launched or attached to, if somebody shows jobs here."""
+    if _presenter is not None:
+        _presenter.launched(job, message)
+
+
+class TrainingJob:
+    """One training, wherever it runs and whoever started it.
+
+    The words of `concurrent.futures.Future` mean what they mean there. A handle holds nothing
+    but the job's id: any number, in any number of kernels, may stand for one job.
+    """
+
+    def __init__(self, session: Session, row: JobRow) -> None:
+        self._session = session
+        self._key = row.key
+        self.id = row.id
+        self.name = row.name
+
+    def __repr__(self) -> str:
+        return f"<TrainingJob {self.id} {self.name!r}>"  # no I/O here: a repr must never wait
+
+    # Follow
+
+    @property
+    def status(self) -> JobStatus:
+        """Where the job stands: ``queued validating starting running paused succeeded failed cancelled``."""
+        return self._row().status
+
+    @property
+    def progress(self) -> Progress | None:
+        """The newest report of the newest attempt; None before the first."""
+        row = self._row()
+        point = self._session.database.progress.last_point(self.id, row.attempt)
+        if point is None:
+            return None
+        return Progress(time=point.time, step=point.step, total=point.total, metrics=point.metrics)
+
+    @property
+    def url(self) -> str:
+        """The job's page in Temporal's Web UI; empty where unknown."""
+        return self._session.job_url(self._key)
+
+    def done(self) -> bool:
+        """Whether the job has ended, in whatever way."""
+        return self.status.final
+
+    def running(self) -> bool:
+        """Whether the job's process runs, paused ones included."""
+        return self.status in (JobStatus.STARTING, JobStatus.RUNNING, JobStatus.PAUSED)
+
+    def cancelled(self) -> bool:
+        """Whether the job was cancelled."""
+        return self.status is JobStatus.CANCELLED
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait until the job has ended; returns whether it has.
+
+        A timeout (seconds) or an interrupt ends the waiting, never the job.
+        """
+        future = background.submit(self._until_ended())
+        try:
+            background.wait(future, timeout)
+        except TimeoutError:
+            return False
+        finally:
+            future.cancel()  # ends the waiting only
+        return True
+
+    def result(self, timeout: float | None = None) -> TrainingResult:
+        """Wait for the job's end and return what it made.
+
+        Raises:
+            JobFailed: it failed; the text opens with the user's own traceback.
+            JobCancelled: it was cancelled.
+            TimeoutError: ``timeout`` seconds were over; the job goes on.
+        """
+        if not self.wait(timeout):
+            raise TimeoutError(f"job {self.id} is still {self.status} after {timeout} s; it goes on")
+        return self._result(self._row())
+
+    def exception(self, timeout: float | None = None) -> JobFailed | None:
+        """Wait for the end and return why the job failed, None where it succeeded.
+
+        Raises:
+            JobCancelled, TimeoutError: as for `result`.
+        """
+        try:
+            self.result(timeout)
+        except JobFailed as error:
+            return error
+        return None
+
+    def __await__(self) -> Generator[Any, None, TrainingResult]:
+        return self._await().__await__()
+
+    async def _await(self) -> TrainingResult:
+        waiting = asyncio.wrap_future(background.submit(self._until_ended()))
+        try:
+            while not waiting.done():
+                # The beat lets an interrupt of the cell be noticed before the job's end.
+                await asyncio.wait({waiting}, timeout=0.25)
+        finally:
+            waiting.cancel()
+        row = await asyncio.to_thread(self._row)
+        return self._result(row)
+
+    def add_done_callback(self, callback: Callable[[TrainingJob], object]) -> None:
+        """Call ``callback(job)`` on a background thread once the job has ended."""
+        background.submit(self._until_ended()).add_done_callback(lambda _: callback(self))
+
+    def logs(self, tail: int = 200, follow: bool = False) -> LogText | Iterator[str]:
+        """Return the last ``tail`` lines of output; with ``follow``, an iterator of lines until the end."""
+        if follow:
+            return self._follow_log(tail)
+        return LogText("\n".join(log_lines(self._session, self.id, tail=tail)))
+
+    def metrics(self) -> pd.DataFrame:
+        """Return one row a report: ``step``, ``attempt``, ``time``, then a column a metric."""
+        import pandas as pd
+
+        points = [point for _, point in self._session.database.progress.points(self.id)]
+        rows = [{"step": p.step, "attempt": p.attempt, "time": p.time, **p.metrics} for p in points]
+        frame = pd.DataFrame(rows, columns=None if rows else ["step", "attempt", "time"])
+        frame["time"] = pd.to_datetime(frame["time"], unit="s", utc=True)
+        frame["step"] = frame["step"].astype("Int64")
+        return frame
+
+    def history(self) -> pd.DataFrame:
+        """Return everything that happened to the job, a row an event: when, what, which attempt, by whom."""
+        import pandas as pd
+
+        events = self._session.database.jobs.events(self.id)
+        rows = [
+            {"time": e.time, "kind": e.kind, "attempt": e.attempt, "message": e.message, "by": e.created_by}
+            for e in [*events, *self._attempt_ends()]
+        ]
+        frame = pd.DataFrame(rows, columns=["time", "kind", "attempt", "message", "by"])
+        frame["time"] = pd.to_datetime(frame["time"], unit="s", utc=True)
+        return frame.sort_values("time", kind="stable", ignore_index=True)
+
+    def plot(self) -> Figure:
+        """Return a figure of the metric curves."""
+        from mltemporal.plots import plot_metrics
+
+        return plot_metrics(self.metrics())
+
+    def timeline(self) -> Figure:
+        """Return a figure of the job's life: stages, attempts, retries, commands."""
+        from mltemporal.plots import plot_timeline
+
+        return plot_timeline(self.history())
+
+    @property
+    def model(self) -> Any:
+        """The fitted model; waits for the job's end. None where it saved none."""
+        return self._finished.model
+
+    @property
+    def artifacts(self) -> Artifacts:
+        """The files that the job has left behind so far, by name."""
+        found = self._session.database.progress.artifacts(self.id)
+        return Artifacts([StoredFile(artifact, self._session.storage) for artifact in found])
+
+    def view(self) -> JobView:
+        """Return the job as it stands now."""
+        return read_view(self._session, self.id)
+
+    def watch(self, callback: Callable[[JobView], None]) -> Watch:
+        """Call ``callback`` on a background thread with the job's view, at once and on each change."""
+        return Watch(self._session, self.id, callback)
+
+    # Control
+
+    def cancel(self) -> bool:
+        """Stop the training gracefully; returns False where the job had ended already.
+
+        The process gets SIGTERM and some time to save a checkpoint. The record stays.
+        """
+        return background.run(owner.cancel(self._session, self.id))
+
+    def pause(self) -> None:
+        """Halt the training where it is; it keeps its memory and its slot.
+
+        Raises:
+            InvalidRequest: it does not run.
+        """
+        background.run(owner.command(self._session, self.id, "pause"))
+
+    def resume(self) -> None:
+        """Let a paused training go on.
+
+        Raises:
+            InvalidRequest: it does not run.
+        """
+        background.run(owner.command(self._session, self.id, "resume"))
+
+    def retry(self) -> TrainingJob:
+        """Start a failed or cancelled job again from its last checkpoint, under the same identity.
+
+        Raises:
+            InvalidRequest: it has not ended, it succeeded, or its like runs.
+        """
+        background.run(owner.retry(self._session, self.id))
+        self.__dict__.pop("_finished", None)
+        present_launch(self)
+        return self
+
+    def command_soon(self, verb: str) -> Future[Any]:
+        """Give a command (``cancel pause resume retry``) and return at once; from any thread."""
+        if verb == "cancel":
+            return background.submit(owner.cancel(self._session, self.id))
+        if verb == "retry":
+            return background.submit(owner.retry(self._session, self.id))
+        return background.submit(owner.command(self._session, self.id, verb))
+
+    # How it shows
+
+    def _ipython_display_(self) -> None:
+        if _presenter is None:
+            print(repr(self))  # noqa: T201  (IPython asked for it)
+        else:
+            _presenter.show(self)
+
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, object]:  # noqa: ARG002
+        return {"text/plain": repr(self)} if _presenter is None else _presenter.mimebundle(self)
+
+    # Below
+
+    @cached_property
+    def _finished(self) -> TrainingResult:
+        return self.result()
+
+    def _row(self) -> JobRow:
+        return self._session.database.jobs.get(self.id)
+
+    async def _until_ended(self) -> None:
+        pulse = Pulse(self._session, self.id)
+        while not (await asyncio.to_thread(self._row)).status.final:
+            await pulse.beat()
+
+    def _result(self, row: JobRow) -> TrainingResult:
+        if row.status is JobStatus.CANCELLED:
+            raise JobCancelled(f"job {row.id} {row.name!r} was cancelled", "job.retry() starts it again")
+        if row.status is JobStatus.FAILED:
+            raise JobFailed(row.error)
+        if row.result is None:
+            raise InvalidRequest(f"job {row.id} is {row.status}", "wait for its end with job.wait()")
+        return TrainingResult(**vars(row.result), artifacts=self.artifacts, storage=self._session.storage)
+
+    def _follow_log(self, tail: int) -> Iterator[str]:
+        log = self._session.database.progress
+        chunks, last = log.log(self.id, newest=max(20, tail)), 0
+        lines = "".join(text for _, _, text in chunks).splitlines()[-tail:]
+        while True:
+            yield from lines
+            last = chunks[-1][0] if chunks else last
+            ended = self.done()  # asked before reading, so that the last words are not missed
+            chunks = log.log(self.id, after=last)
+            lines = "".join(text for _, _, text in chunks).splitlines()
+            if ended and not chunks:
+                return
+            if not chunks:
+                time.sleep(0.25)
+
+    def _attempt_ends(self) -> list[Any]:
+        from mltemporal.database import Event
+
+        return [
+            Event(
+                time=attempt["finished_at"],
+                kind="retry" if attempt["phase"] == "interrupted" else "attempt ended",
+                attempt=attempt["number"],
+                message=": ".join(part for part in (attempt["phase"], attempt["reason"]) if part),
+            )
+            for attempt in self._session.database.jobs.attempts(self.id)
+            if attempt["finished_at"] is not None
+        ]
+
+
+class LogText(str):
+    """Text that a notebook shows as text, not as a quoted string."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return str(self)

@@ -1,0 +1,156 @@
+"""Every run as a table and as pictures."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from mltemporal.errors import NotFound
+from mltemporal.watching import dataset_label
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+    from mltemporal.database import JobRow
+    from mltemporal.handles import TrainingJob
+    from mltemporal.session import Session
+    from mltemporal.views import JobView
+
+
+class RunHistory:
+    """The runs that `history` found, newest first."""
+
+    def __init__(self, session: Session, rows: list[JobRow]) -> None:
+        self._session = session
+        self._rows = rows
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __repr__(self) -> str:
+        return repr(self.frame) if self._rows else "no runs yet"
+
+    def _repr_html_(self) -> str:
+        html: str = self.frame.to_html(index=False, escape=True) if self._rows else "<em>no runs yet</em>"
+        return html
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        """One row a run: what it was, how it ended, its final metrics (a column each)."""
+        import pandas as pd
+
+        frame = pd.DataFrame([_facts(row) for row in self._rows])
+        for column in ("created", "finished"):
+            if column in frame:
+                frame[column] = pd.to_datetime(frame[column], unit="s", utc=True)
+        return frame
+
+    def plot(self, metric: str | None = None) -> Figure:
+        """Return a figure of one final metric over the runs; by default the one most runs have.
+
+        Raises:
+            NotFound: no run has that metric.
+        """
+        from mltemporal.plots import plot_history
+
+        return plot_history(self.frame, self._metric(metric))
+
+    def compare(self, metric: str | None = None, *, jobs: Sequence[TrainingJob] | None = None) -> Figure:
+        """Return a figure with the curves of one reported metric of several runs; by default the newest five."""
+        from mltemporal.handles import TrainingJob
+        from mltemporal.plots import plot_comparison
+
+        chosen = [TrainingJob(self._session, row) for row in self._rows[:5]] if jobs is None else list(jobs)
+        frames = {f"{job.id} {job.name}": job.metrics() for job in chosen}
+        reported = [name for frame in frames.values() for name in frame.columns if name not in _POINT_COLUMNS]
+        return plot_comparison(frames, _chosen(metric, reported, "reported by these runs"))
+
+    def _metric(self, metric: str | None) -> str:
+        found = [name for row in self._rows if row.result is not None for name in row.result.metrics]
+        return _chosen(metric, found, "among the final metrics of these runs")
+
+
+_POINT_COLUMNS = ("step", "attempt", "time")
+
+
+def _chosen(metric: str | None, found: list[str], where: str) -> str:
+    if not found:
+        raise NotFound(f"there is no metric {where} yet", "wait for a run that reports or evaluates")
+    if metric is None:
+        return max(dict.fromkeys(found), key=found.count)
+    if metric not in found:
+        raise NotFound(f"there is no metric {metric!r} {where}", f"there are {sorted(set(found))}")
+    return metric
+
+
+def _facts(row: JobRow) -> dict[str, Any]:
+    result = row.result
+    return {
+        "id": row.id,
+        "name": row.name,
+        "status": row.status.value,
+        "trainer": row.spec.trainer.label,
+        "dataset": dataset_label(row),
+        "target": row.spec.target,
+        "attempts": row.attempt,
+        "created": row.created_at,
+        "finished": row.finished_at,
+        "duration_s": None if result is None else result.duration_s,
+        "tags": ", ".join(row.tags),
+        "by": row.created_by,
+        **({} if result is None else result.metrics),
+    }
+
+
+def jobs_frame(views: list[JobView]) -> pd.DataFrame:
+    """Return a table of jobs as they stand now."""
+    import pandas as pd
+
+    columns = ["id", "name", "status", "stage", "attempt", "trainer", "dataset"]
+    return pd.DataFrame([{name: getattr(view, name) for name in columns} for view in views], columns=columns)
+
+
+def datasets_frame(session: Session) -> pd.DataFrame:
+    """Return the registered tables, newest first."""
+    import pandas as pd
+
+    rows = [
+        {
+            "registered": at,
+            "name": ref.name,
+            "rows": ref.rows if ref.rows >= 0 else None,
+            "columns": len(ref.columns),
+            "format": ref.format,
+            "uri": ref.uri,
+            "fingerprint": ref.fingerprint[:12],
+        }
+        for at, ref in session.database.datasets.all()
+    ]
+    frame = pd.DataFrame(
+        rows, columns=["registered", "name", "rows", "columns", "format", "uri", "fingerprint"]
+    )
+    frame["registered"] = pd.to_datetime(frame["registered"], unit="s", utc=True)
+    return frame
+
+
+def models_frame(session: Session) -> pd.DataFrame:
+    """Return the models that jobs have made, newest first."""
+    import pandas as pd
+
+    rows = [
+        {
+            "job": row.id,
+            "name": row.name,
+            "model": row.result.model_ref.label,
+            "task": row.result.model_ref.task,
+            "target": row.result.model_ref.target,
+            "format": row.result.model_ref.object.format,
+            "size_bytes": row.result.model_ref.object.size_bytes,
+            **row.result.metrics,
+        }
+        for row in session.database.jobs.find(status=["succeeded"], limit=1000)
+        if row.result is not None and row.result.model_ref is not None
+    ]
+    return pd.DataFrame(rows)

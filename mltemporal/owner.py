@@ -1,0 +1,136 @@
+"""Talking to the workflow that owns a job: start it, command it, start it again."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from mltemporal.database import Event, JobRow
+from mltemporal.errors import InvalidRequest, ServiceUnavailable
+from mltemporal.specs import Command, JobStatus
+
+if TYPE_CHECKING:
+    from mltemporal.session import Session
+
+_CLEAN_UP = timedelta(days=8)
+"""Room for the clean-up after the job's own time: the workflow's limit must never cut it short."""
+
+
+async def start(session: Session, row: JobRow, *, again: bool = False) -> None:
+    """Start the job's workflow. Idempotent: a running one is left alone.
+
+    Args:
+        again: whether a closed workflow of this job may be followed by a new one.
+
+    Raises:
+        ServiceUnavailable: Temporal does not answer.
+    """
+    from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
+    from temporalio.exceptions import WorkflowAlreadyStartedError
+
+    client = await session.client()
+    reuse = WorkflowIDReusePolicy.ALLOW_DUPLICATE if again else WorkflowIDReusePolicy.REJECT_DUPLICATE
+    with _translated():
+        try:
+            await client.start_workflow(
+                "TrainingWorkflow",
+                row.id,
+                id=row.workflow_id,
+                task_queue=session.task_queue,
+                id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+                id_reuse_policy=reuse,
+                execution_timeout=timedelta(seconds=row.spec.timeout_s) + _CLEAN_UP,
+                static_summary=f"job {row.id}: {row.name}",
+                static_details=f"{row.kind} by {row.spec.trainer.kind}, for {row.created_by}",
+            )
+        except WorkflowAlreadyStartedError:
+            return  # it was started, and has closed, before
+
+
+async def cancel(session: Session, job_id: int) -> bool:
+    """Ask the workflow to cancel; returns False where the job has ended already."""
+    from temporalio.service import RPCError, RPCStatusCode
+
+    row = await asyncio.to_thread(session.database.jobs.get, job_id)
+    if row.status.final:
+        return False
+    await asyncio.to_thread(_record, session, row, "cancel")
+    client = await session.client()
+    with _translated():
+        try:
+            await client.get_workflow_handle(row.workflow_id).cancel()
+        except RPCError as error:
+            if error.status is not RPCStatusCode.NOT_FOUND:
+                raise
+            return False  # it ended in this moment
+    return True
+
+
+async def command(session: Session, job_id: int, verb: str) -> None:
+    """Have the workflow carry out ``pause`` or ``resume``; returns when it has.
+
+    Raises:
+        InvalidRequest: the workflow refuses, and says why.
+        ServiceUnavailable: Temporal or the worker does not answer.
+    """
+    from temporalio.client import WorkflowUpdateFailedError
+    from temporalio.service import RPCError, RPCStatusCode
+
+    row = await asyncio.to_thread(session.database.jobs.get, job_id)
+    client = await session.client()
+    request = Command(job_id=job_id, verb=verb, by=session.user)
+    with _translated():
+        try:
+            await client.get_workflow_handle(row.workflow_id).execute_update("command", request)
+        except WorkflowUpdateFailedError as error:
+            raise InvalidRequest(str(error.cause or error), "look at job.status") from error
+        except RPCError as error:
+            if error.status is not RPCStatusCode.NOT_FOUND:
+                raise
+            raise InvalidRequest(f"cannot {verb} a job that is {row.status}", "it has ended") from error
+
+
+async def retry(session: Session, job_id: int) -> None:
+    """Start an ended job again under the same identity; its attempts go on counting.
+
+    Raises:
+        InvalidRequest: it has not ended, it succeeded, or its like runs.
+    """
+    from mltemporal.launchers.local import KernelContext, LocalLauncher
+
+    row = await asyncio.to_thread(session.database.jobs.get, job_id)
+    if row.status not in (JobStatus.FAILED, JobStatus.CANCELLED):
+        raise InvalidRequest(
+            f"cannot retry a job that is {row.status}", "only failed or cancelled jobs start again"
+        )
+    settings = session.settings
+    launcher = LocalLauncher(settings.home, settings.storage_url, settings.max_local_jobs)
+    launcher.prepare(row.key, KernelContext.here())
+    if not await asyncio.to_thread(session.database.jobs.reopen, job_id):
+        raise InvalidRequest(f"another job like job {job_id} is running", "attach to it: run the cell again")
+    await asyncio.to_thread(_record, session, row, "retry")
+    await start(session, row, again=True)
+
+
+def _record(session: Session, row: JobRow, verb: str) -> None:
+    event = Event(
+        time=time.time(), kind="command", attempt=row.attempt, message=verb, created_by=session.user
+    )
+    session.database.jobs.add_event(row.id, event)
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    """Translate Temporal's errors, once, here."""
+    from temporalio.service import RPCError
+
+    try:
+        yield
+    except RPCError as error:
+        raise ServiceUnavailable(
+            f"Temporal does not answer: {error.message}", "run `mltemporal doctor`"
+        ) from error

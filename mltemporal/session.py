@@ -1,0 +1,108 @@
+"""What a kernel needs to launch and follow jobs: settings, database, storage and a Temporal client."""
+
+from __future__ import annotations
+
+import getpass
+import platform
+import threading
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from mltemporal.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from temporalio.client import Client
+
+    from mltemporal.database import Database
+    from mltemporal.stack import StackState
+    from mltemporal.storage import Storage
+
+
+class Session:
+    """Opened on first use and shared by every handle of this process; safe from several threads."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self._lock = threading.RLock()
+        self._client: Client | None = None
+
+    @cached_property
+    def stack(self) -> StackState:
+        """The embedded services, started if they are not there yet.
+
+        Raises:
+            StackError: they cannot be started.
+            VersionMismatch: they were started by another version of mltemporal.
+        """
+        from mltemporal import stack
+
+        with self._lock:
+            running = stack.up(self.settings)
+            stack.check_version(running)
+            return running
+
+    @cached_property
+    def database(self) -> Database:
+        """The record of everything."""
+        from mltemporal.database import Database
+
+        with self._lock:
+            _ = self.stack  # prepares the database
+            return Database.open(self.settings.database_url)
+
+    @cached_property
+    def storage(self) -> Storage:
+        """Datasets, code and models."""
+        from mltemporal.storage import Storage
+
+        return Storage(self.settings.storage_url)
+
+    async def client(self) -> Client:
+        """The Temporal client; call on the background loop, to which it belongs."""
+        if self._client is None:
+            from mltemporal import stack
+
+            self._client = await stack.connect(self.settings)
+        return self._client
+
+    @cached_property
+    def task_queue(self) -> str:
+        """Where the workers of this database listen."""
+        return self.settings.task_queue or f"mltemporal-{self.database.id}"
+
+    @cached_property
+    def user(self) -> str:
+        """Who gives commands, and from where."""
+        return f"{getpass.getuser()}@{platform.node()}"
+
+    def job_url(self, workflow_id: str) -> str:
+        """Return the workflow's page in Temporal's Web UI; empty where there is none."""
+        web_ui, namespace = self.stack.web_ui, self.stack.namespace
+        return f"{web_ui}/namespaces/{namespace}/workflows/{workflow_id}" if web_ui else ""
+
+    def close(self) -> None:
+        """Forget the connections; jobs and services go on."""
+        if "database" in vars(self):
+            self.database.close()
+
+
+_current: Session | None = None
+_lock = threading.Lock()
+
+
+def current() -> Session:
+    """Return this process's session; the first call reads the settings."""
+    global _current  # noqa: PLW0603  (one session a process is what a notebook means by "connected")
+    with _lock:
+        if _current is None:
+            _current = Session(load_settings())
+        return _current
+
+
+def replace(settings: Settings | None) -> None:
+    """Use other settings from now on; None reads them again on next use."""
+    global _current  # noqa: PLW0603
+    with _lock:
+        if _current is not None:
+            _current.close()
+        _current = None if settings is None else Session(settings)

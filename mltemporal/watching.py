@@ -1,0 +1,176 @@
+"""Reading a job as a person sees it, once or for as long as it runs."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from mltemporal import background
+from mltemporal.errors import MLTemporalError, ServiceUnavailable
+from mltemporal.progress import PREFIX
+from mltemporal.specs import JobStatus
+from mltemporal.views import JobView
+
+if TYPE_CHECKING:
+    from mltemporal.database import JobRow
+    from mltemporal.session import Session
+
+log = logging.getLogger("mltemporal.watching")
+
+_BEAT_S = 0.25
+_OWNER_CHECK_S = 5.0
+_TAIL_LINES = 200
+
+
+@dataclass(frozen=True)
+class _Read:
+    view: JobView
+    last_point: int
+
+
+def read_view(session: Session, job_id: int) -> JobView:
+    """Return the job as it stands now, with all its points."""
+    return _read(session, job_id, after=0).view
+
+
+def _read(session: Session, job_id: int, *, after: int) -> _Read:
+    database = session.database
+    row = database.jobs.get(job_id)
+    points = database.progress.points(job_id, after=after)
+    notes = tuple(event.message for event in database.jobs.events(job_id) if event.kind in ("note", "follow"))
+    ended = [
+        f"attempt {attempt['number']} was interrupted: {attempt['reason'].splitlines()[-1]}"
+        for attempt in database.jobs.attempts(job_id)
+        if attempt["phase"] == "interrupted" and attempt["reason"]
+    ]
+    view = JobView(
+        id=row.id,
+        name=row.name,
+        kind=row.kind,
+        status=row.status,
+        stage=row.stage,
+        attempt=row.attempt,
+        attempts_allowed=row.spec.retries + 1,
+        backend=row.spec.backend,
+        trainer=row.spec.trainer.label,
+        dataset=dataset_label(row),
+        created_at=row.created_at,
+        started_at=row.started_at,
+        finished_at=row.finished_at,
+        points=tuple(point for _, point in points),
+        log_tail=tuple(log_lines(session, job_id, tail=_TAIL_LINES)),
+        notes=(*notes, *ended),
+        metrics=row.result.metrics if row.result is not None else {},
+        error=row.error,
+        url=session.job_url(row.workflow_id),
+    )
+    return _Read(view, points[-1][0] if points else after)
+
+
+def dataset_label(row: JobRow) -> str:
+    """Return what a person calls the job's dataset."""
+    ref = row.spec.dataset
+    rows = (
+        f"{ref.rows:,} rows × {len(ref.columns)} columns" if ref.rows >= 0 else f"{len(ref.columns)} columns"
+    )
+    name = ref.name or (ref.uri.rstrip("/").rpartition("/")[2] if ref.uri else "table")
+    return f"{name} ({rows})"
+
+
+def log_lines(session: Session, job_id: int, *, tail: int) -> list[str]:
+    """Return the last ``tail`` lines of output, oldest first."""
+    chunks = session.database.progress.log(job_id, newest=max(20, tail))
+    lines = "".join(text for _, _, text in chunks).splitlines()
+    return [line for line in lines[-tail:] if not line.startswith(PREFIX)] if tail else []
+
+
+class Watch:
+    """Calls ``callback`` with a view at once and then on each change, until the job has ended.
+
+    It runs on the background loop; the last view has a final status. A callback that raises
+    ends the watch; the error is logged.
+    """
+
+    def __init__(self, session: Session, job_id: int, callback: Callable[[JobView], None]) -> None:
+        self._session = session
+        self._job_id = job_id
+        self._callback = callback
+        self._future = background.submit(self._run())
+
+    def close(self) -> None:
+        """Stop watching; the job goes on."""
+        self._future.cancel()
+
+    async def _run(self) -> None:
+        after, shown = 0, None
+        pulse = Pulse(self._session, self._job_id)
+        while True:
+            try:
+                read = await asyncio.to_thread(_read, self._session, self._job_id, after=after)
+            except ServiceUnavailable as error:
+                log.info("%s", error)  # the next beat tries again; the panel keeps what it shows
+                await asyncio.sleep(4 * _BEAT_S)
+                continue
+            after = read.last_point
+            if read.view.points or replace(read.view, points=()) != shown:
+                shown = replace(read.view, points=())
+                try:
+                    self._callback(read.view)
+                except Exception:
+                    log.exception("the watch of job %d ends: its callback failed", self._job_id)
+                    return
+            if read.view.status.final:
+                return
+            await pulse.beat()
+
+
+class Pulse:
+    """Paces whoever waits for a job: briskly at first, calmly later, with a look at the owner now and then.
+
+    The database says how a job stands. Where its workflow is gone without having said so
+    (terminated by an administrator, deleted), nobody else would ever say it: so the looker does.
+    """
+
+    def __init__(self, session: Session, job_id: int) -> None:
+        self._session = session
+        self._job_id = job_id
+        self._started = time.monotonic()
+        self._looked_at = time.monotonic()
+
+    async def beat(self) -> None:
+        """Wait until it is time to look again."""
+        waited = time.monotonic() - self._started
+        await asyncio.sleep(min(_BEAT_S, max(0.02, waited / 10)))
+        if time.monotonic() - self._looked_at > _OWNER_CHECK_S:
+            self._looked_at = time.monotonic()
+            try:
+                await self._check_owner()
+            except MLTemporalError as error:
+                log.info("%s", error)  # Temporal is away; the database is still the best word
+
+    async def _check_owner(self) -> None:
+        from temporalio.client import WorkflowExecutionStatus
+        from temporalio.service import RPCError
+
+        row = await asyncio.to_thread(self._session.database.jobs.get, self._job_id)
+        if row.status.final:
+            return
+        client = await self._session.client()
+        try:
+            described = await client.get_workflow_handle(row.workflow_id).describe()
+        except RPCError as error:
+            log.info("the owner of job %d cannot be asked: %s", self._job_id, error)
+            return
+        status = described.status
+        if status in (WorkflowExecutionStatus.TERMINATED, WorkflowExecutionStatus.TIMED_OUT):
+            await asyncio.to_thread(
+                self._session.database.jobs.finish,
+                self._job_id,
+                JobStatus.FAILED,
+                error=f"its workflow was {status.name.lower().replace('_', ' ')} in Temporal\n"
+                "Next step: look at it in Temporal's Web UI, then job.retry()",
+            )
