@@ -17,7 +17,7 @@ from mltemporal.errors import MLTemporalError, StackError
 from mltemporal.settings import Settings
 from mltemporal.stack.connection import connect
 from mltemporal.stack.control import state
-from mltemporal.stack.home import prepare_home
+from mltemporal.stack.home import StackFiles, prepare_home
 from mltemporal.stack.record import check_version
 from mltemporal.stack.server import find_binary, server_version
 
@@ -90,7 +90,7 @@ def _stack(settings: Settings) -> str:
         if service.state != "running":
             raise StackError(
                 f"its {name} is {service.state}" + (f": it {service.trouble}" if service.trouble else ""),
-                f"look into {str(settings.home / 'stack' / f'{name}.log')!r}",
+                f"look into {str(StackFiles(settings.home).log(name))!r}",
             )
     names = " and ".join(running.services)
     return f"version {running.version} runs {names} (supervisor {running.supervisor.pid})"
@@ -136,7 +136,7 @@ def _worker(settings: Settings) -> str:
     if not pollers:
         raise StackError(
             f"none polls the task queue {queue!r}",
-            f"look into {str(settings.home / 'stack' / 'worker.log')!r}, or run `mltemporal worker` to see why",
+            f"look into {str(StackFiles(settings.home).log('worker'))!r}, or run `mltemporal worker`",
         )
     return f"{', '.join(pollers)} on the task queue {queue!r}"
 
