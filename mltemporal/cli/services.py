@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import time
+
 from mltemporal import stack
 from mltemporal.errors import MLTemporalError
 from mltemporal.settings import Settings, load_settings
 from mltemporal.specs import JobStatus
+
+_WORKER_SHOWS_UP_S = 5.0
 
 
 def up() -> int:
@@ -15,7 +19,7 @@ def up() -> int:
     running = stack.up(settings)
     verb = "runs already" if before and before.supervisor == running.supervisor else "is up"
     print(f"the stack of {running.home} {verb}; `mltemporal down` stops it\n")
-    print(stack.status(settings))
+    print(_status_with_worker(settings))
     return 0
 
 
@@ -50,6 +54,14 @@ def doctor() -> int:
     wrong = sum(not check.ok for check in checks)
     print(f"\n{wrong} of {len(checks)} parts need attention" if wrong else "\nall is well")
     return 1 if wrong else 0
+
+
+def _status_with_worker(settings: Settings) -> stack.StackStatus:
+    """Give a worker that has only just been started the moment that it needs to show itself."""
+    deadline = time.monotonic() + _WORKER_SHOWS_UP_S
+    while not (found := stack.status(settings)).workers and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return found
 
 
 def _live_jobs(settings: Settings) -> int:

@@ -18,6 +18,7 @@ from mltemporal.settings import Settings
 from mltemporal.stack.connection import connect
 from mltemporal.stack.control import state
 from mltemporal.stack.home import StackFiles, prepare_home
+from mltemporal.stack.overview import masked_url, task_queue
 from mltemporal.stack.record import check_version
 from mltemporal.stack.server import find_binary, server_version
 
@@ -109,7 +110,6 @@ def _temporal(settings: Settings) -> str:
 
 def _worker(settings: Settings) -> str:
     from mltemporal.database import Database
-    from mltemporal.stack.overview import task_queue
 
     database = Database.open(settings.database_url)
     try:
@@ -146,7 +146,7 @@ def _database(settings: Settings) -> str:
 
     database = Database.open(settings.database_url)
     try:
-        return f"{database!r} at schema {database.revision()}"
+        return f"{masked_url(settings.database_url)} at schema {database.revision()}"
     finally:
         database.close()
 

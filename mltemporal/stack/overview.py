@@ -67,14 +67,7 @@ class StackStatus:
 
 def status(settings: Settings) -> StackStatus:
     """Return where everything is. Starts nothing, and raises for nothing that is merely away."""
-    from sqlalchemy.engine import make_url
-    from sqlalchemy.exc import ArgumentError
-
     running = state(settings)
-    try:
-        database = make_url(settings.database_url).render_as_string(hide_password=True)
-    except ArgumentError:
-        database = "no database URL"
     address, web_ui, trouble = "", "", ""
     if settings.temporal_configured:
         from mltemporal.stack.connection import cloud_web_ui, configured_target
@@ -89,6 +82,8 @@ def status(settings: Settings) -> StackStatus:
         queue, workers = _workers(settings)
     except MLTemporalError as error:
         trouble = error.what
+    except OSError as error:
+        trouble = f"the database cannot be opened: {error}"
     return StackStatus(
         running=running is not None,
         services=", ".join(f"{name} {service.state}" for name, service in running.services.items())
@@ -97,11 +92,22 @@ def status(settings: Settings) -> StackStatus:
         temporal_address=address,
         task_queue=queue,
         web_ui=web_ui,
-        database=database,
+        database=masked_url(settings.database_url),
         storage=settings.storage_url,
         workers=workers,
         trouble=trouble,
     )
+
+
+def masked_url(database_url: str) -> str:
+    """Return the database's URL without its password."""
+    from sqlalchemy.engine import make_url
+    from sqlalchemy.exc import ArgumentError
+
+    try:
+        return make_url(database_url).render_as_string(hide_password=True)
+    except ArgumentError:
+        return "not a database URL"
 
 
 def task_queue(settings: Settings, database: Database) -> str:
