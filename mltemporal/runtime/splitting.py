@@ -28,9 +28,9 @@ def hold_out(
     labelled = frame[target].notna().to_numpy()
     if share <= 0 or labelled.sum() < LEAST_ROWS:
         return frame, frame.iloc[:0]
-    codes = numpy.zeros(len(frame), dtype=numpy.int64)
+    codes = numpy.zeros(len(frame), dtype=numpy.intp)
     if stratify:
-        codes = frame[target].astype("category").cat.codes.to_numpy(dtype=numpy.int64)
+        codes[:] = frame[target].astype("category").cat.codes
         labelled = labelled & (numpy.bincount(codes[labelled])[codes] > 1)
     random = numpy.random.default_rng(seed)
     rows = random.permutation(numpy.flatnonzero(labelled))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mltemporal import datasets
+from mltemporal.datasets import load
 from mltemporal.runtime import reporting
 from mltemporal.runtime.context import Job
 
@@ -20,7 +20,8 @@ def load_table(job: Job) -> pandas.DataFrame:
         ServiceUnavailable: storage does not answer.
     """
     reporting.stage("loading the dataset")
-    return datasets.load(job.spec.dataset, job.storage)
+    frame: pandas.DataFrame = load(job.spec.dataset, job.storage)
+    return frame
 
 
 def with_target(frame: pandas.DataFrame, target: str) -> pandas.DataFrame:

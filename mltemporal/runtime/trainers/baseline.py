@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from mltemporal import code, targets
+from mltemporal import targets
+from mltemporal.code import restore
 from mltemporal.errors import InvalidTrainer
 from mltemporal.runtime import reporting
 from mltemporal.runtime.context import Job
@@ -17,7 +18,7 @@ from mltemporal.runtime.trainers.boosting import fit_resumably
 if TYPE_CHECKING:
     import pandas
 
-    from mltemporal.models.encoder import TableEncoder
+    from mltemporal.encoder import TableEncoder
 
 DEFAULT_ITERATIONS = 300
 _LEAST_ROWS_TO_VALIDATE = 200
@@ -28,7 +29,7 @@ _LISTED = 8
 def train(job: Job) -> Trained:
     """Encode the table, boost, evaluate; an interrupted training goes on at the iteration it was at."""
     reporting.stage("loading the code")
-    params = code.restore(job.spec.trainer, job.storage)
+    params = restore(job.spec.trainer, job.storage)
     target = job.spec.target
     if target is None:
         raise InvalidTrainer(
@@ -62,7 +63,7 @@ def train(job: Job) -> Trained:
 
 def _encoder(features: pandas.DataFrame) -> TableEncoder:
     """Return the fitted encoder; says what it leaves out and groups."""
-    from mltemporal.models.encoder import MAX_CATEGORIES, TableEncoder
+    from mltemporal.encoder import MAX_CATEGORIES, TableEncoder
 
     encoder = TableEncoder().fit(features)
     left_out = [f"{name!r} {reason}" for name, reason in encoder.left_out_.items()]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from mltemporal import code, targets
+from mltemporal import targets
+from mltemporal.code import restore
 from mltemporal.runtime import reporting
 from mltemporal.runtime.context import Job
 from mltemporal.runtime.evaluation import evaluate, features_of, labels
@@ -21,7 +22,7 @@ def train(job: Job) -> Trained:
     from sklearn.base import clone
 
     reporting.stage("loading the code")
-    estimator = clone(code.restore(job.spec.trainer, job.storage), safe=False)
+    estimator = clone(restore(job.spec.trainer, job.storage), safe=False)
     frame = load_table(job)
     if job.spec.target is None:
         return _without_target(estimator, frame, job)

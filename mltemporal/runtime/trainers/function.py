@@ -6,7 +6,8 @@ import inspect
 import numbers
 from typing import TYPE_CHECKING, Any
 
-from mltemporal import code, targets
+from mltemporal import targets
+from mltemporal.code import restore
 from mltemporal.runtime import reporting
 from mltemporal.runtime.context import Job
 from mltemporal.runtime.evaluation import evaluate, features_of
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 def train(job: Job) -> Trained:
     """Call the function with the training part (the whole table where there is no target)."""
     reporting.stage("loading the code")
-    function, params = code.restore(job.spec.trainer, job.storage)
+    function, params = restore(job.spec.trainer, job.storage)
     data, target = load_table(job), job.spec.target
     held_out = data.iloc[:0]
     if target is not None and job.spec.test_size > 0:

@@ -9,7 +9,9 @@ import tempfile
 from pathlib import Path
 from types import ModuleType
 
-from mltemporal import code, datasets, specs
+from mltemporal import specs
+from mltemporal.code import restore
+from mltemporal.datasets import local_path
 from mltemporal.errors import InvalidTrainer
 from mltemporal.runtime import reporting
 from mltemporal.runtime.artifacts import log_artifact
@@ -28,10 +30,10 @@ def train(job: Job) -> Trained:
     trainer = job.spec.trainer
     if trainer.code is None or trainer.path is None:
         raise InvalidTrainer("the script's text was not stored", "launch the job again")
-    source = code.restore(trainer, job.storage)
+    source = restore(trainer, job.storage)
     reporting.stage("loading the dataset")
     with (
-        datasets.local_path(job.spec.dataset, job.storage) as table,
+        local_path(job.spec.dataset, job.storage) as table,
         tempfile.TemporaryDirectory(prefix="mltemporal-output-") as output,
     ):
         os.environ["MLTEMPORAL_DATASET"] = table

@@ -63,7 +63,8 @@ class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # sc
                 "give the same columns as in the training",
             )
         columns = [part for name, kind in self.kinds_.items() for part in self._encode(name, kind, X[name])]
-        return np.column_stack(columns)
+        array: np.ndarray = np.column_stack(columns)
+        return array
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:  # noqa: ARG002
         """Return the name of each column of the array."""
@@ -142,7 +143,7 @@ def _all_dates(column: pd.Series) -> bool:
 
 def _numbers(column: pd.Series) -> np.ndarray:
     if pd.api.types.is_timedelta64_dtype(column.dtype):
-        return column.dt.total_seconds().to_numpy(dtype=np.float64)
+        return np.asarray(column.dt.total_seconds(), dtype=np.float64)
     if column.dtype == object:
         column = pd.to_numeric(column.map(lambda value: None if pd.isna(value) else float(value)))
     elif not pd.api.types.is_numeric_dtype(column.dtype):

@@ -1,4 +1,4 @@
-"""Fitted models in storage: skops where that loads safely, else cloudpickle.
+"""Fitted models, and other objects of a job, in storage: skops where that loads safely, else cloudpickle.
 
 A skops file is loaded without running code of its maker: only types of scikit-learn's and of ours
 are built. A cloudpickled model runs code when it is loaded. It is loaded all the same, because its
@@ -8,15 +8,16 @@ may write the job's record could as well have written the job.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from mltemporal.errors import InvalidRequest, InvalidTrainer
-from mltemporal.specs import ModelRef, ObjectRef
+from mltemporal.specs import ModelRef, ObjectRef, decode
 from mltemporal.storage import Storage
 
 TRUSTED_TYPES = (
     "functools.partial",
-    "mltemporal.models.encoder.TableEncoder",
+    "mltemporal.encoder.TableEncoder",
     "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
     "sklearn.utils.validation.check_array",
 )
@@ -55,10 +56,8 @@ def load_model(ref: ModelRef, storage: Storage, *, trust: bool = False) -> Any:
         CorruptObject: the stored bytes are not the ones that the job stored.
     """
     if ref.object.format != "skops":
-        import pickle
-
-        with storage.local_path(ref.object) as path, path.open("rb") as file:
-            return pickle.load(file)  # noqa: S301 - verified; see the module's docstring
+        with storage.local_path(ref.object) as path:
+            return _unpickled(path)
     import skops.io
 
     with storage.local_path(ref.object) as path:
@@ -69,6 +68,36 @@ def load_model(ref: ModelRef, storage: Storage, *, trust: bool = False) -> Any:
                 "if you know where it comes from, load it with trust=True",
             )
         return skops.io.load(path, trusted=[*TRUSTED_TYPES, *foreign])
+
+
+def load_object(ref: ObjectRef, storage: Storage) -> Any:
+    """Return what a job stored, by its format: a DataFrame, an object, text, or bytes; verified first.
+
+    What was pickled is unpickled for the reason in the module's docstring.
+
+    Raises:
+        NotFound: the object is not in storage.
+        CorruptObject: the stored bytes are not the ones that the job stored.
+    """
+    if ref.format == "text":
+        return storage.get_bytes(ref).decode()
+    if ref.format == "json":
+        return decode(storage.get_bytes(ref), object)
+    if ref.format not in ("parquet", "cloudpickle"):
+        return storage.get_bytes(ref)
+    with storage.local_path(ref) as path:
+        if ref.format == "parquet":
+            import pandas
+
+            return pandas.read_parquet(path)
+        return _unpickled(path)
+
+
+def _unpickled(path: Path) -> Any:
+    import pickle
+
+    with path.open("rb") as file:
+        return pickle.load(file)  # noqa: S301 - verified; see the module's docstring
 
 
 def _store_safely(model: Any, storage: Storage) -> ObjectRef | None:
