@@ -5,20 +5,57 @@ Temporal's workflow sandbox, which runs this file again, stays free of client li
 """
 
 from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-from mltemporal.version import __version__
+from mltemporal.version import __version__ as __version__
 
-_HOME = {
-    "MLTemporalError": "errors",
-    "TrainingJob": "handles",
-    "Script": "code",
-    "checkpoint": "runtime",
-    "log_artifact": "runtime",
-    "report": "runtime",
-    "track": "runtime",
+if TYPE_CHECKING:
+    from mltemporal.api import DryRun as DryRun
+    from mltemporal.api import connect as connect
+    from mltemporal.api import datasets as datasets
+    from mltemporal.api import history as history
+    from mltemporal.api import job as job
+    from mltemporal.api import jobs as jobs
+    from mltemporal.api import models as models
+    from mltemporal.api import shutdown as shutdown
+    from mltemporal.api import status as status
+    from mltemporal.api import train as train
+    from mltemporal.code import Script as Script
+    from mltemporal.errors import CorruptObject as CorruptObject
+    from mltemporal.errors import InvalidDataset as InvalidDataset
+    from mltemporal.errors import InvalidRequest as InvalidRequest
+    from mltemporal.errors import InvalidTrainer as InvalidTrainer
+    from mltemporal.errors import JobCancelled as JobCancelled
+    from mltemporal.errors import JobFailed as JobFailed
+    from mltemporal.errors import MLTemporalError as MLTemporalError
+    from mltemporal.errors import NotFound as NotFound
+    from mltemporal.errors import ServiceUnavailable as ServiceUnavailable
+    from mltemporal.errors import StackError as StackError
+    from mltemporal.errors import TrainingInterrupted as TrainingInterrupted
+    from mltemporal.errors import VersionMismatch as VersionMismatch
+    from mltemporal.handles import TrainingJob as TrainingJob
+    from mltemporal.history import RunHistory as RunHistory
+    from mltemporal.notebook.nest import nest as nest
+    from mltemporal.results import TrainingResult as TrainingResult
+    from mltemporal.runtime import checkpoint as checkpoint
+    from mltemporal.runtime import log_artifact as log_artifact
+    from mltemporal.runtime import report as report
+    from mltemporal.runtime import track as track
+
+_NAMES = {
+    "api": "DryRun connect datasets history job jobs models shutdown status train",
+    "code": "Script",
+    "errors": "CorruptObject InvalidDataset InvalidRequest InvalidTrainer JobCancelled JobFailed MLTemporalError "
+    "NotFound ServiceUnavailable StackError TrainingInterrupted VersionMismatch",
+    "handles": "TrainingJob",
+    "history": "RunHistory",
+    "notebook.nest": "nest",
+    "results": "TrainingResult",
+    "runtime": "checkpoint log_artifact report track",
 }
+_HOME = {name: module for module, names in _NAMES.items() for name in names.split()}
 
-__all__ = ["__version__", *_HOME]  # noqa: PLE0604
+__all__ = sorted(["__version__", *_HOME])  # noqa: PLE0605  (a test compares it with the imports above)
 
 
 def __getattr__(name: str) -> object:
@@ -28,4 +65,18 @@ def __getattr__(name: str) -> object:
 
 
 def __dir__() -> list[str]:
-    return sorted(__all__)
+    return __all__
+
+
+def load_ipython_extension(ip: Any) -> None:
+    """``%load_ext mltemporal``: bring up the services, and put the verbs into the notebook."""
+    from mltemporal.notebook import extension
+
+    extension.load(ip)
+
+
+def unload_ipython_extension(ip: Any) -> None:
+    """``%unload_ext mltemporal``: take the names out again; services and jobs go on."""
+    from mltemporal.notebook import extension
+
+    extension.unload(ip)

@@ -35,7 +35,7 @@ class DryRun:
         return "\n".join(["Everything that can be checked is right; nothing was started.", *self.summary])
 
 
-def train(  # noqa: PLR0917 - fixed by the public surface
+def train(
     dataset: object,
     trainer: object = None,
     *,
@@ -92,16 +92,15 @@ def train(  # noqa: PLR0917 - fixed by the public surface
 
     Idempotency: the same request while its job is alive attaches to that job.
     """
-    from mltemporal import code, datasets
+    from mltemporal.code import capture
+    from mltemporal.datasets import inspect
     from mltemporal.launchers.local import KernelContext, LocalLauncher
 
     place = request.backend(backend)
     request.local_only(image=image, nodes=nodes, packages=packages, secrets=secrets)
-    captured = code.capture(trainer, params)
-    checked = datasets.inspect(
-        dataset, target=target, needs_features=captured.kind in ("baseline", "estimator")
-    )
-    predicted, why = _target(checked, captured, target)
+    captured = capture(trainer, params)
+    checked = inspect(dataset, target=target, needs_features=captured.kind in ("baseline", "estimator"))
+    predicted, why = _target(checked, captured, trainer, target)
     draft = _Draft(
         target=predicted,
         test_size=request.share("test_size", test_size),
@@ -167,18 +166,31 @@ def _fingerprint(draft: _Draft, dataset: str, code: str) -> str:
     return hashlib.sha256(encode([vars(draft), dataset, code]).encode()).hexdigest()
 
 
-def _target(checked: CheckedDataset, captured: CapturedCode, target: str | None) -> tuple[str | None, str]:
+def _target(
+    checked: CheckedDataset, captured: CapturedCode, trainer: object, target: str | None
+) -> tuple[str | None, str]:
     """Return the column to predict, and why where it was found rather than given."""
-    from mltemporal import datasets, targets
+    from mltemporal.datasets import check_target
+    from mltemporal.targets import find_target
 
     if target is not None:
-        datasets.check_target(checked, target)
+        check_target(checked, target)
         return target, ""
-    if captured.kind == "baseline" or captured.supervised:
-        choice = targets.find_target(checked.sample(), names_hint=checked.target)
-        datasets.check_target(checked, choice.target)
+    if captured.kind == "baseline" or (captured.kind == "estimator" and _supervised(trainer)):
+        choice = find_target(checked.sample(), names_hint=checked.target)
+        check_target(checked, choice.target)
         return choice.target, choice.why
     return checked.target, ""
+
+
+def _supervised(estimator: object) -> bool:
+    """Whether the estimator learns from a target, as far as it says so itself."""
+    from sklearn.base import is_classifier, is_regressor
+
+    try:
+        return bool(is_classifier(estimator) or is_regressor(estimator))
+    except AttributeError:  # not derived from scikit-learn's own base: it has no tags
+        return getattr(estimator, "_estimator_type", None) in ("classifier", "regressor")
 
 
 def _services_answer(here: session.Session) -> bool:

@@ -41,13 +41,13 @@ class StorageActivities:
         return await asyncio.to_thread(self._validate, job_id, beat)
 
     def _validate(self, job_id: int, beat: Callable[[], None]) -> JobPlan:
-        from mltemporal import datasets
+        from mltemporal.datasets import validate
 
         job = self._database.jobs.get(job_id)
         if job.status.final:
             raise InvalidRequest(f"job {job_id} has ended as {job.status}", "job.retry() starts it again")
         self._database.jobs.set_status(job_id, JobStatus.VALIDATING, "checking the dataset")
-        datasets.validate(job.spec.dataset, target=job.spec.target, storage=self._storage, beat=beat)
+        validate(job.spec.dataset, target=job.spec.target, storage=self._storage, beat=beat)
         return JobPlan(
             job_id=job_id, retries=job.spec.retries, timeout_s=job.spec.timeout_s, attempts_before=job.attempt
         )
