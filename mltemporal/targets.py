@@ -28,8 +28,10 @@ MAX_NUMERIC_CLASSES = 20
 MAX_NUMERIC_CLASS_SHARE = 0.05
 
 CONVENTIONAL_NAMES = frozenset(
-    ["target", "label", "labels", "y", "class", "outcome", "response", "species", "survived", "diagnosis"]
-    + ["churn", "churned", "price", "sale_price", "saleprice"]
+    (
+        *("target", "label", "labels", "y", "class", "outcome", "response", "species", "survived"),
+        *("diagnosis", "churn", "churned", "price", "sale_price", "saleprice"),
+    )
 )
 """Compared in lower case. ``y`` does not count beside a ``z``: then it is a coordinate."""
 
@@ -109,6 +111,7 @@ def _candidate(series: pd.Series, conventional: bool) -> str | None:
     """Return the task, or None where the column is no candidate."""
     import pandas as pd
 
+    series = _as_numbers(series)
     present = series.dropna()
     try:
         distinct = present.nunique()
@@ -126,6 +129,7 @@ def _candidate(series: pd.Series, conventional: bool) -> str | None:
 def _judge(series: pd.Series, name: str) -> tuple[str, str]:
     import pandas as pd
 
+    series = _as_numbers(series)
     present = series.dropna()
     try:
         distinct = int(present.nunique())
@@ -142,7 +146,7 @@ def _judge(series: pd.Series, name: str) -> tuple[str, str]:
     if not pd.api.types.is_numeric_dtype(series.dtype) or pd.api.types.is_bool_dtype(series.dtype):
         if distinct == len(series) and distinct > 2:
             raise InvalidDataset(
-                f"target {name!r} has a different text in each of its {distinct:,} rows, nothing can be learnt",
+                f"target {name!r} has another text in each of its {distinct:,} rows: nothing can be learnt",
                 "choose a column whose values repeat, or one of numbers",
             )
         return CLASSIFICATION, f"{distinct} classes"
@@ -150,6 +154,16 @@ def _judge(series: pd.Series, name: str) -> tuple[str, str]:
     if (few or distinct == 2) and bool((present % 1 == 0).all()):
         return CLASSIFICATION, f"{distinct} whole-number classes"
     return REGRESSION, f"numbers, {distinct:,} distinct values"
+
+
+def _as_numbers(series: pd.Series) -> pd.Series:
+    """Return numbers that are kept as objects (decimals) as floats."""
+    import pandas as pd
+
+    kinds = ("integer", "floating", "mixed-integer-float", "decimal")
+    if series.dtype == object and pd.api.types.infer_dtype(series, skipna=True) in kinds:
+        return series.astype(float)
+    return series
 
 
 def _is_time(series: pd.Series) -> bool:

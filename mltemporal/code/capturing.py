@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import inspect
 import os
 import re
@@ -147,10 +148,10 @@ def _script(script: Script, params: dict[str, Any], shown: dict[str, str]) -> Ca
 def _pickled(kind: str, label: str, thing: object, shown: dict[str, str]) -> CapturedCode:
     from mltemporal.code.culprits import why_not_shipped, why_too_large
     from mltemporal.code.fingerprints import fingerprint
-    from mltemporal.code.shipping import TooLarge, dumps
+    from mltemporal.code.shipping import TooLarge, dumps_for_job
 
     try:
-        payload = dumps(thing, limit_bytes=LIMIT_BYTES)
+        payload = dumps_for_job(thing, limit_bytes=LIMIT_BYTES)
     except InvalidTrainer:
         raise
     except TooLarge as error:
@@ -197,7 +198,7 @@ def _refuse_unknown(whose: str, params: Mapping[str, Any], valid: list[str] | tu
 def _check_call(function: Any, params: dict[str, Any]) -> None:
     """Check that ``function(data, **params)`` fits the signature, as Python would."""
     name = _name_of(function)
-    target = function if inspect.isroutine(function) else getattr(type(function), "__call__", function)
+    target = function if inspect.isroutine(function) else type(function).__call__
     if inspect.iscoroutinefunction(target) or inspect.isgeneratorfunction(target):
         raise InvalidTrainer(
             f"{name} is asynchronous or a generator; calling it does not train",
@@ -205,10 +206,8 @@ def _check_call(function: Any, params: dict[str, Any]) -> None:
         )
     try:
         signature = inspect.signature(function)
-    except (TypeError, ValueError) as error:
-        raise InvalidTrainer(
-            f"{name} does not say what it takes", f"wrap it: lambda data: {name}(data)"
-        ) from error
+    except (TypeError, ValueError):  # some functions written in C do not say what they take
+        return
     parameters = list(signature.parameters.values())
     positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
     takes_all = any(p.kind is p.VAR_KEYWORD for p in parameters)
@@ -249,7 +248,7 @@ def _name_of(function: Any) -> str:
 
 def _shown(name: str, value: object) -> str:
     """Return a parameter for people: short, and never a secret."""
-    if _SECRET.search(name):
+    if _SECRET.search(re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name)):
         return "•••"
     try:
         text = repr(value)
@@ -259,8 +258,6 @@ def _shown(name: str, value: object) -> str:
 
 
 def _digest(*parts: bytes) -> str:
-    import hashlib
-
     digest = hashlib.sha256()
     for part in parts:
         digest.update(len(part).to_bytes(8, "little") + part)

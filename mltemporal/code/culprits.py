@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import io
+import itertools
 import socket
 import threading
 from collections.abc import Iterator, Mapping
@@ -17,14 +18,18 @@ from mltemporal.errors import InvalidTrainer
 
 _DEPTH = 12
 _ITEMS = 1000
-_LOCKS = (
-    type(threading.Lock()),
-    type(threading.RLock()),
-    threading.Condition,
-    threading.Event,
-    threading.Semaphore,
-)
 _CONNECTION_NAMES = ("Connection", "connection", "Cursor", "cursor", "Engine")
+_KINDS: list[tuple[type, str]] = [
+    (io.IOBase, "an open file"),
+    (threading.Thread, "a thread"),
+    (type(threading.Lock()), "a lock"),
+    (type(threading.RLock()), "a lock"),
+    (threading.Condition, "a lock"),
+    (threading.Semaphore, "a lock"),
+    (threading.Event, "a lock"),
+    (socket.socket, "a network connection"),
+    (GeneratorType, "a generator"),
+]
 _NEXT_STEPS = {
     "an open file": "open it inside the function",
     "a lock": "create it inside the function",
@@ -102,30 +107,26 @@ def _children(where: str, value: Any) -> Iterator[tuple[str, Any]]:
         for what, part in referenced(value):
             yield f"{what} used by {name}", part
     elif isinstance(value, MethodType):
-        yield where, value.__func__
-        yield where, value.__self__
+        yield from ((where, value.__func__), (where, value.__self__))
     elif isinstance(value, functools.partial):
-        yield where, value.func
-        for i, part in enumerate(value.args):
-            yield f"argument {i} of {where}", part
-        for name, part in value.keywords.items():
-            yield f"argument {name!r} of {where}", part
+        yield from ((where, value.func), (where, value.args), (where, value.keywords))
     elif isinstance(value, ModuleType):
-        if is_own(value):
-            for name, part in vars(value).items():
-                if not name.startswith("__"):
-                    yield f"{name!r} of module {value.__name__!r}", part
-    elif isinstance(value, Mapping):
-        for key, part in list(value.items())[:_ITEMS]:
-            yield f"[{_short(key)}] of {where}", part
-    elif isinstance(value, list | tuple | set | frozenset):
-        for i, part in enumerate(list(value)[:_ITEMS]):
-            yield f"[{i}] of {where}", part
+        for name, part in vars(value).items() if is_own(value) else ():
+            if not name.startswith("__"):
+                yield f"{name!r} of module {value.__name__!r}", part
+    elif isinstance(value, Mapping | list | tuple | set | frozenset):
+        yield from _items(where, value)
     elif isinstance(value, type):
         for name, part in vars(value).items():
             yield f"{name!r} of class {value.__name__}", part
     else:
         yield from _attributes(where, value)
+
+
+def _items(where: str, value: Any) -> Iterator[tuple[str, Any]]:
+    pairs = value.items() if isinstance(value, Mapping) else enumerate(value)
+    for key, part in itertools.islice(pairs, _ITEMS):
+        yield f"[{_short(key)}] of {where}", part
 
 
 def _attributes(where: str, value: Any) -> Iterator[tuple[str, Any]]:
@@ -145,21 +146,15 @@ def _slots(kind: type) -> tuple[str, ...]:
 
 def _kind_of(value: object) -> str:
     """Return what kind of thing it is that a person should know cannot travel; empty for others."""
+    if isinstance(value, io.BytesIO | io.StringIO):
+        return ""
+    for kind, name in _KINDS:
+        if isinstance(value, kind):
+            return name
     kind = type(value)
-    package = kind.__module__.partition(".")[0]
-    if isinstance(value, io.IOBase) and not isinstance(value, io.BytesIO | io.StringIO):
-        return "an open file"
-    if isinstance(value, threading.Thread):
-        return "a thread"
-    if isinstance(value, _LOCKS) or kind.__name__ in ("Lock", "RLock"):
-        return "a lock"
-    if isinstance(value, socket.socket):
-        return "a network connection"
-    if isinstance(value, GeneratorType):
-        return "a generator"
-    if kind.__name__ in _CONNECTION_NAMES or kind.__name__.endswith("Connection"):
+    if kind.__name__.endswith(_CONNECTION_NAMES):
         return "a database connection"
-    if package in ("IPython", "ipykernel", "traitlets", "ipywidgets", "zmq"):
+    if kind.__module__.partition(".")[0] in ("IPython", "ipykernel", "traitlets", "ipywidgets", "zmq"):
         return "a part of the running notebook kernel"
     return ""
 

@@ -20,18 +20,21 @@ import copyreg
 import hashlib
 import marshal
 import types
-from collections.abc import Iterable
+import uuid
+from collections.abc import Callable, Iterable
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
 from mltemporal.code.modules import imported_by, is_own
 from mltemporal.code.references import global_names
-from mltemporal.code.shipping import by_value
+from mltemporal.code.shipping import by_value, dumps
 
 _PLAIN = frozenset([type(None), bool, int, float, complex, str, bytes])
 _UNSTABLE_ATTRIBUTES = frozenset(
-    ["__dict__", "__weakref__", "__module__", "__firstlineno__", "__static_attributes__", "__slotnames__"]
-    + ["_abc_impl", "__annotate__", "__annotate_func__", "__annotations_cache__"]
+    (
+        *("__dict__", "__weakref__", "__module__", "__firstlineno__", "__static_attributes__"),
+        *("__slotnames__", "_abc_impl", "__annotate__", "__annotate_func__", "__annotations_cache__"),
+    )
 )
 _STRUCTURE = (list, tuple, dict, set, frozenset)
 
@@ -70,18 +73,16 @@ class _Hasher:
     def _compute(self, value: Any) -> bytes:
         if type(value) in _STRUCTURE:
             return self._structure(value)
-        if isinstance(value, CodeType):
-            return self._code(value)
-        if isinstance(value, FunctionType):
-            return self._function(value)
-        if isinstance(value, ModuleType):
-            return self._module(value)
-        if isinstance(value, type):
-            return self._class(value)
-        if isinstance(value, property | classmethod | staticmethod):
-            parts = [getattr(value, name, None) for name in ("fget", "fset", "fdel", "__func__")]
-            return self._all(type(value).__name__, parts)
-        return self._reduced(value)
+        rules: list[tuple[Any, Callable[[Any], bytes]]] = [
+            (CodeType, self._code),
+            (FunctionType, self._function),
+            (ModuleType, self._module),
+            (type, self._class),
+            (property | classmethod | staticmethod, self._descriptor),
+            (types.MappingProxyType, lambda proxy: self._structure(dict(proxy))),
+        ]
+        rule = next((rule for kind, rule in rules if isinstance(value, kind)), self._reduced)
+        return rule(value)
 
     def _structure(self, value: Any) -> bytes:
         kind = type(value).__name__
@@ -142,6 +143,10 @@ class _Hasher:
         ]
         return self._all("class", [kind.__qualname__, type(kind), list(kind.__bases__), own])
 
+    def _descriptor(self, value: Any) -> bytes:
+        parts = [getattr(value, name, None) for name in ("fget", "fset", "fdel", "__func__")]
+        return self._all(type(value).__name__, parts)
+
     def _reduced(self, value: Any) -> bytes:
         reducer = copyreg.dispatch_table.get(type(value))
         try:
@@ -155,9 +160,10 @@ class _Hasher:
         return self._all("object", [function, arguments, state, list(items or ()), list(pairs or ())])
 
     def _pickled(self, value: Any) -> bytes:
-        import cloudpickle
-
-        return _hash("pickle", cloudpickle.dumps(value))
+        try:
+            return _hash("pickle", dumps(value))
+        except Exception:  # a part that is not shipped by itself: never equal to another
+            return _hash("unknown", uuid.uuid4().bytes)
 
     def _all(self, kind: str, parts: Iterable[Any]) -> bytes:
         return _hash(kind, *(self.digest(part) for part in parts))

@@ -24,8 +24,11 @@ from mltemporal.errors import InvalidTrainer
 
 def is_own(module: ModuleType) -> bool:
     """Whether ``module`` is the user's own."""
-    name, file = module.__name__, getattr(module, "__file__", None)
-    if not isinstance(file, str) or name == "__main__" or sys.modules.get(name) is not module:
+    facts = ModuleType.__getattribute__(module, "__dict__")  # plain access would load a lazy module
+    name, file = facts.get("__name__"), facts.get("__file__")
+    if not isinstance(file, str) or not isinstance(name, str) or sys.modules.get(name) is not module:
+        return False
+    if name in ("__main__", "__mp_main__"):
         return False
     return _is_own(name.partition(".")[0], file)
 
@@ -66,12 +69,11 @@ def all_code(code: CodeType) -> Iterator[CodeType]:
 def _imported_names(code: CodeType, package: str) -> set[str]:
     names: set[str] = set()
     for part in all_code(code):
-        level, members = 0, None
-        before = list(dis.get_instructions(part))
-        for i, instruction in enumerate(before):
+        instructions = list(dis.get_instructions(part))
+        for i, instruction in enumerate(instructions):
             if instruction.opname != "IMPORT_NAME":
                 continue
-            level, members = before[i - 2].argval, before[i - 1].argval
+            level, members = instructions[i - 2].argval, instructions[i - 1].argval  # pushed just before
             name = instruction.argval
             if level:
                 if not package:

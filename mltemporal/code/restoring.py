@@ -40,8 +40,8 @@ def restore(ref: TrainerRef, storage: Storage) -> Any:
     try:
         with installing_modules():
             return cloudpickle.loads(data)
-    except ImportError as error:
+    except (ImportError, AttributeError) as error:
         raise InvalidTrainer(
-            f"{ref.label} needs a module that is not installed here: {error}",
-            "install it where the job runs, or keep the module in the notebook's folder so that it comes along",
+            f"{ref.label} needs what is not installed here: {error}",
+            "install it where the job runs, or keep the module in the notebook's folder: then it comes along",
         ) from error

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +20,7 @@ class Script:
     """
 
     path: str | os.PathLike[str]
-    args: tuple[object, ...] | list[object] = ()
+    args: Sequence[object] = ()
     """Command-line arguments; anything that is no text is turned into it."""
     metrics: Mapping[str, str] | None = None
 
@@ -51,6 +51,11 @@ def script_text(script: Script) -> bytes:
         ) from error
     except ValueError as error:  # null bytes
         raise InvalidTrainer(f"script {path!r} is no Python: {error}", "name a Python script") from error
+    if isinstance(script.args, str):
+        raise InvalidTrainer(
+            f"the arguments of script {path!r} are one text: {script.args!r}",
+            f"pass a list: args={script.args.split()!r}",
+        )
     _check_patterns(script.metrics or {})
     return text
 

@@ -10,12 +10,13 @@ import inspect
 import io
 import linecache
 import os
+import pickle
 import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from types import FunctionType, ModuleType
+from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
 import cloudpickle
@@ -23,7 +24,7 @@ import cloudpickle
 from mltemporal.code.modules import imported_by, is_own, own_modules
 
 PROTOCOL = 5
-_REGISTRY = threading.Lock()
+_REGISTRY = threading.RLock()  # an object's own pickling may come back here
 _INSTALLING: ContextVar[bool] = ContextVar("installing", default=False)
 _NOT_SHIPPED = frozenset(["__builtins__", "__loader__", "__spec__", "__cached__"])
 
@@ -33,23 +34,35 @@ class TooLarge(Exception):
 
 
 def dumps(value: object, *, limit_bytes: int | None = None) -> bytes:
-    """Return ``value`` as bytes, with all code of the user's own that it needs.
+    """Return ``value`` as bytes, the code of the user's own that it refers to included.
 
     Raises:
         TooLarge: there would be more than ``limit_bytes`` of them.
         Exception: whatever pickling the value raises.
     """
     with by_value():
-        modules: dict[str, ModuleType] = {}
+        buffer = _Limited(limit_bytes)
+        _Pickler(buffer).dump(value)
+        return buffer.getvalue()
+
+
+def dumps_for_job(value: object, *, limit_bytes: int) -> bytes:
+    """Return what `dumps` does, and with it the modules that functions import when they run.
+
+    The text of functions from notebook cells comes along too, for the job's tracebacks.
+
+    Raises:
+        The same as `dumps`.
+    """
+    modules: dict[str, ModuleType] = {}
+    with by_value():
         while True:
             buffer = _Limited(limit_bytes)
             pickler = _Pickler(buffer)
-            pickler.dump(_Parcel(value, modules) if modules else value)
-            missing = {name: module for name, module in pickler.imported.items() if name not in modules}
-            if not missing:
-                break
-            modules |= missing
-        return buffer.getvalue()
+            pickler.dump(_Parcel(value, modules, pickler.sources))
+            if pickler.imported.keys() <= modules.keys():
+                return buffer.getvalue()
+            modules |= pickler.imported
 
 
 @contextmanager
@@ -98,29 +111,70 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
     def __init__(self, file: io.BytesIO) -> None:
         super().__init__(file, protocol=PROTOCOL)
         self.imported: dict[str, ModuleType] = {}
+        self.sources: dict[str, dict[int, list[str]]] = {}
 
     def reducer_override(self, obj: Any) -> Any:
+        if isinstance(obj, io.IOBase) and not isinstance(obj, io.BytesIO | io.StringIO):
+            return _reduce_file(obj)
         if isinstance(obj, ModuleType) and is_own(obj):
             state = {name: value for name, value in vars(obj).items() if name not in _NOT_SHIPPED}
             return _new_module, (obj.__name__,), state, None, None, _fill_module
         reduced = super().reducer_override(obj)
         if isinstance(obj, FunctionType) and reduced is not NotImplemented and not isinstance(reduced, str):
             self.imported |= {module.__name__: module for module in imported_by(obj)}
+            self._note_source(obj.__code__)
         return reduced
+
+    def _note_source(self, code: CodeType) -> None:
+        """Keep the text of what no file holds (notebook cells): a job's traceback shows it."""
+        if not os.path.exists(code.co_filename):
+            try:
+                lines, start = inspect.getsourcelines(code)
+            except (OSError, TypeError, SyntaxError):
+                return
+            self.sources.setdefault(code.co_filename, {})[start] = lines
 
 
 class _Parcel:
-    """A value, and the modules that must be there when its functions run."""
+    """A value, the modules that must be there when its functions run, and the functions' text.
 
-    def __init__(self, value: object, modules: dict[str, ModuleType]) -> None:
-        self._contents = (value, tuple(modules.values()))
+    The text is complete only when the value has been pickled, hence its place.
+    """
+
+    def __init__(
+        self, value: object, modules: dict[str, ModuleType], sources: dict[str, dict[int, list[str]]]
+    ) -> None:
+        self._contents = (value, tuple(modules.values()), sources)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _unpack, self._contents
 
 
-def _unpack(value: object, modules: tuple[ModuleType, ...]) -> object:  # noqa: ARG001
+def _unpack(
+    value: object,
+    modules: tuple[ModuleType, ...],  # noqa: ARG001
+    sources: dict[str, dict[int, list[str]]],
+) -> object:
+    if _INSTALLING.get():
+        for name, blocks in sources.items():
+            linecache.cache[name] = _cached_lines(name, blocks)
     return value
+
+
+def _cached_lines(name: str, blocks: dict[int, list[str]]) -> tuple[int, None, list[str], str]:
+    """Return a file's entry in `linecache`, empty lines between the blocks."""
+    lines: list[str] = []
+    for start, block in sorted(blocks.items()):
+        lines += ["\n"] * (start - 1 - len(lines)) + block
+    return sum(map(len, lines)), None, lines, name
+
+
+def _reduce_file(file: io.IOBase) -> Any:
+    """Let the standard streams travel by name, and no other file: its position and lock would not."""
+    for name in ("stdout", "stderr"):
+        if file is getattr(sys, name):
+            return getattr, (sys, name)
+    raise pickle.PicklingError(f"cannot pickle the open file {file!r}")
 
 
 def _new_module(name: str) -> ModuleType:

@@ -47,8 +47,8 @@ def check_versions(versions: Mapping[str, str]) -> None:
             raise VersionMismatch(
                 f"the code was launched with {package} {theirs}, and here is "
                 f"{'none' if ours is None else f'{package} {ours}'}",
-                f"run the job where {package} {_leading(theirs, parts)} is installed, or launch it again from an "
-                "environment like this one",
+                f"run the job where {package} {_leading(theirs, parts)} is installed, "
+                "or launch it again from an environment like this one",
             )
 
 

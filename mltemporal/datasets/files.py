@@ -117,13 +117,7 @@ def opened(file: File) -> Iterator[Any]:
 
 def _find_local(path: str) -> list[File]:
     if os.path.isdir(path):
-        names = [
-            os.path.join(folder, name)
-            for folder, folders, names in os.walk(path, onerror=_refuse)
-            for name in names
-            if not _prune_hidden(folders) and name[0] not in "._"
-        ]
-        names = [name for name in names if _format_of(name)]
+        names = list(_walk(path))
     elif os.path.lexists(path):
         names = [path]
     elif glob.has_magic(path):
@@ -140,8 +134,10 @@ def _find_local(path: str) -> list[File]:
     return found
 
 
-def _prune_hidden(folders: list[str]) -> None:
-    folders[:] = [folder for folder in folders if folder[0] not in "._"]
+def _walk(path: str) -> Iterator[str]:
+    for folder, folders, names in os.walk(path, onerror=_refuse):
+        folders[:] = [name for name in folders if name[0] not in "._"]
+        yield from (os.path.join(folder, name) for name in names if name[0] not in "._" and _format_of(name))
 
 
 def _find_s3(uri: str) -> list[File]:

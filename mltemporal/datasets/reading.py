@@ -171,9 +171,7 @@ def _partitions(files: Files) -> dict[str, list[Any]]:
     base = files.uri.split("/")
     depth = next((i for i, part in enumerate(base) if glob.has_magic(part)), len(base))
     found = [
-        dict(
-            match.groups() for part in file.path.split("/")[depth:-1] if (match := _PARTITION.fullmatch(part))
-        )
+        {part[1]: part[2] for part in map(_PARTITION.fullmatch, file.path.split("/")[depth:-1]) if part}
         for file in files.files
     ]
     columns: dict[str, list[Any]] = {}

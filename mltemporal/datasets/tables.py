@@ -61,9 +61,9 @@ def _from_pandas(frame: pd.DataFrame) -> Any:
     named = [name for name in frame.index.names if name is not None]
     if named:
         kept = [name for name in named if name not in frame.columns]
-        unnamed = [level for level, name in enumerate(frame.index.names) if name not in kept]
-        index_only = frame.droplevel(unnamed) if unnamed and kept else frame
-        frame = index_only.reset_index() if kept else frame
+        dropped = [level for level, name in enumerate(frame.index.names) if name not in kept]
+        if kept:
+            frame = (frame.droplevel(dropped) if dropped else frame).reset_index()  # type: ignore[arg-type]
     names = _text_names(frame)
     if names != list(frame.columns):
         attrs = frame.attrs
@@ -77,14 +77,15 @@ def _from_pandas(frame: pd.DataFrame) -> Any:
 
 
 def _text_names(frame: pd.DataFrame) -> list[str]:
-    for name in frame.columns:
+    names: list[object] = list(frame.columns)
+    for name in names:
         if isinstance(name, tuple) or name is None:
             raise InvalidDataset(
                 f"column name {name!r} is no text", "name the columns with text: frame.columns = [...]"
             )
-    names = [str(name) for name in frame.columns]
-    check_names(names)
-    return names
+    texts = [str(name) for name in names]
+    check_names(texts)
+    return texts
 
 
 def _unconvertible(frame: pd.DataFrame, error: Exception) -> InvalidDataset:
