@@ -66,11 +66,13 @@ def load_settings(environ: dict[str, str] | None = None) -> Settings:
         InvalidRequest: a value is not what it should be, e.g. a port out of range.
     """
     env = dict(os.environ) if environ is None else environ
-    home = Path(env.get("MLTEMPORAL_HOME") or platformdirs.user_data_dir("mltemporal")).expanduser().absolute()
+    home = Path(_absolute(env.get("MLTEMPORAL_HOME") or platformdirs.user_data_dir("mltemporal")))
     return Settings(
         home=home,
-        database_url=env.get("MLTEMPORAL_DATABASE_URL") or f"sqlite:///{home / 'mltemporal.db'}",
-        storage_url=env.get("MLTEMPORAL_STORAGE_URL") or str(home / "storage"),
+        database_url=_absolute_database(
+            env.get("MLTEMPORAL_DATABASE_URL") or f"sqlite:///{home / 'mltemporal.db'}"
+        ),
+        storage_url=_absolute(env.get("MLTEMPORAL_STORAGE_URL") or str(home / "storage")),
         task_queue=env.get("MLTEMPORAL_TASK_QUEUE") or None,
         temporal_configured=_temporal_configured(env),
         max_local_jobs=_number(env, "MLTEMPORAL_MAX_LOCAL_JOBS", 1, 1024) or _default_local_jobs(),
@@ -91,6 +93,17 @@ def _temporal_configured(env: dict[str, str]) -> bool:
     if any(env.get(name) for name in ("TEMPORAL_ADDRESS", "TEMPORAL_PROFILE", "TEMPORAL_CONFIG_FILE")):
         return True
     return (platformdirs.user_config_path("temporalio") / "temporal.toml").exists()
+
+
+def _absolute(path_or_url: str) -> str:
+    """Make a path mean the same in every process, wherever it runs."""
+    return path_or_url if "://" in path_or_url else str(Path(path_or_url).expanduser().absolute())
+
+
+def _absolute_database(url: str) -> str:
+    start = "sqlite:///"
+    is_file = url.startswith(start) and ":memory:" not in url
+    return start + _absolute(url.removeprefix(start)) if is_file else url
 
 
 def _default_local_jobs() -> int:

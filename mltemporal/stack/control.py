@@ -125,7 +125,7 @@ def _start(settings: Settings, files: StackFiles, worker_command: Sequence[str] 
                 "mltemporal.stack.supervisor",
                 *(["--", *worker_command] if worker_command else []),
             ],
-            env={**os.environ, **settings.environ()},
+            env=_environ(settings),
             cwd=settings.home,
             stdin=subprocess.DEVNULL,
             stdout=log,
@@ -133,6 +133,12 @@ def _start(settings: Settings, files: StackFiles, worker_command: Sequence[str] 
             start_new_session=True,
             check=False,
         )
+
+
+def _environ(settings: Settings) -> dict[str, str]:
+    """Return this process's environment with these settings, and none that it may have of another home."""
+    others = {name: value for name, value in os.environ.items() if not name.startswith("MLTEMPORAL_")}
+    return {**others, **settings.environ()}
 
 
 def _wait_until_ready(settings: Settings, files: StackFiles, deadline: float, wait_s: float) -> StackState:
@@ -147,7 +153,8 @@ def _wait_until_ready(settings: Settings, files: StackFiles, deadline: float, wa
             )
         if starting is None and (recorded := read_state(files.state)) and recorded.host != platform.node():
             raise _foreign(files, recorded)
-        if starting and starting.services and starting.services["temporal"].failures >= _HOPELESS_FAILURES:
+        server = starting and starting.services.get("temporal")
+        if server and server.failures >= _HOPELESS_FAILURES:
             break
         time.sleep(0.01)
     hopeless = state(settings)

@@ -124,8 +124,7 @@ class Supervisor:
         )
 
     def _worker_launch(self) -> Launch:
-        environ = {**os.environ, **self._settings.environ(), "PYTHONUNBUFFERED": "1"}
-        return Launch(command=self._worker_command, environ=environ)
+        return Launch(command=self._worker_command, environ={**os.environ, "PYTHONUNBUFFERED": "1"})
 
     def _tend(self, service: Service) -> None:
         before = service.state, service.restarts

@@ -33,16 +33,29 @@ WAITING_WORKER = (
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Iterator[Settings]:
-    settings = load_settings({"MLTEMPORAL_HOME": str(tmp_path / "home"), "MLTEMPORAL_TEMPORAL": "embedded"})
+    """A home of the test's own, where nothing runs yet."""
+    yield from _home(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+    """A home where a stack runs, for tests that leave it running."""
+    for settings in _home(tmp_path_factory.mktemp("shared")):
+        up(settings, worker_command=WAITING_WORKER)
+        yield settings
+
+
+def _home(folder: Path) -> Iterator[Settings]:
+    settings = load_settings({"MLTEMPORAL_HOME": str(folder / "home"), "MLTEMPORAL_TEMPORAL": "embedded"})
     yield settings
     down(settings)
     assert [] == _processes_of(settings)
 
 
-def test_the_second_call_attaches_to_what_the_first_started(settings: Settings) -> None:
-    first = up(settings, worker_command=WAITING_WORKER)
+def test_the_second_call_attaches_to_what_the_first_started(shared: Settings) -> None:
+    first = up(shared)
     started = time.perf_counter()
-    second = up(settings)
+    second = up(shared)
     took_s = time.perf_counter() - started
     assert first.supervisor == second.supervisor
     assert first.temporal_address == second.temporal_address
@@ -66,50 +79,52 @@ def test_two_processes_that_start_at_once_share_one_stack(settings: Settings) ->
     assert 1 == len(_servers_of(settings))
 
 
-def test_the_stack_outlives_the_process_that_started_it(settings: Settings) -> None:
-    running = up(settings, worker_command=WAITING_WORKER)
+def test_the_stack_outlives_the_process_that_started_it(shared: Settings) -> None:
+    running = up(shared)
     supervisor = psutil.Process(running.supervisor.pid)
     assert os.getpid() not in [parent.pid for parent in supervisor.parents()]
     assert os.getsid(supervisor.pid) == supervisor.pid
 
 
-def test_everything_listens_on_the_loopback_only(settings: Settings) -> None:
-    running = up(settings, worker_command=WAITING_WORKER)
+def test_everything_listens_on_the_loopback_only(shared: Settings) -> None:
+    running = up(shared)
     server = running.services["temporal"].process
     assert server is not None
     listening = [c for c in psutil.Process(server.pid).net_connections("tcp") if c.status == "LISTEN"]
     assert {"127.0.0.1"} == {connection.laddr.ip for connection in listening}
 
 
-def test_what_is_written_is_private_to_the_user(settings: Settings) -> None:
-    up(settings, worker_command=WAITING_WORKER)
-    files = StackFiles(settings.home)
-    modes = {path.name: path.stat().st_mode & 0o777 for path in (settings.home, files.folder, files.state)}
+def test_what_is_written_is_private_to_the_user(shared: Settings) -> None:
+    up(shared)
+    files = StackFiles(shared.home)
+    modes = {path.name: path.stat().st_mode & 0o777 for path in (shared.home, files.folder, files.state)}
     assert {"home": 0o700, "stack": 0o700, "state.json": 0o600} == modes
 
 
-def test_a_killed_server_comes_back_at_its_address_with_its_data(settings: Settings) -> None:
-    before = up(settings, worker_command=WAITING_WORKER)
+def test_a_killed_server_comes_back_at_its_address_with_its_data(shared: Settings) -> None:
+    before = up(shared)
+
+    restarts = before.services["temporal"].restarts
 
     async def workflow_is_still_there() -> bool:
-        client = await connect(settings)
+        client = await connect(shared)
         handle = await client.start_workflow("Never", id="kept", task_queue="nobody")
         _kill(before, "temporal")
-        described = await (await connect(settings)).get_workflow_handle("kept").describe()
+        described = await (await connect(shared)).get_workflow_handle("kept").describe()
         return described.run_id == handle.first_execution_run_id
 
     assert asyncio.run(workflow_is_still_there())
-    after = _wait_for(settings, lambda now: now.ready and now.services["temporal"].restarts == 1)
+    after = _wait_for(shared, lambda now: now.ready and now.services["temporal"].restarts > restarts)
     assert before.temporal_address == after.temporal_address
     assert before.supervisor == after.supervisor
     assert "was killed by SIGKILL" in after.services["temporal"].trouble
 
 
-def test_a_killed_worker_is_started_again(settings: Settings) -> None:
-    before = up(settings, worker_command=WAITING_WORKER)
+def test_a_killed_worker_is_started_again(shared: Settings) -> None:
+    before = up(shared)
     _kill(before, "worker")
-    after = _wait_for(settings, lambda now: now.worker_pid not in (None, before.worker_pid))
-    assert 1 == after.services["worker"].restarts
+    after = _wait_for(shared, lambda now: now.worker_pid not in (None, before.worker_pid))
+    assert before.services["worker"].restarts + 1 == after.services["worker"].restarts
 
 
 def test_a_worker_that_dies_at_once_is_started_ever_more_slowly(settings: Settings) -> None:
@@ -159,22 +174,6 @@ def test_down_leaves_no_process_no_lock_and_no_record(settings: Settings) -> Non
     assert not is_locked(files.server_lock)
     assert not files.state.exists()
     assert not down(settings)
-
-
-def test_down_kills_a_worker_that_does_not_listen(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    deaf = (
-        "import signal, time\n"
-        "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
-        "print('deaf', flush=True)\n"
-        "while True: time.sleep(60)"
-    )
-    up(settings, worker_command=(sys.executable, "-c", deaf))
-    log = StackFiles(settings.home).log("worker")
-    _until(lambda: log.exists() and "deaf" in log.read_text())
-    assert down(settings)
-    assert [] == _processes_of(settings)
 
 
 def test_the_same_data_is_there_after_down_and_up(settings: Settings) -> None:
@@ -227,22 +226,23 @@ def test_a_remembered_port_that_is_taken_gives_way_to_another(settings: Settings
     assert before.temporal_address != after.temporal_address
 
 
-def test_a_stack_of_another_version_is_refused(settings: Settings) -> None:
-    running = up(settings, worker_command=WAITING_WORKER)
-    write_state(StackFiles(settings.home).state, replace(running, version="0.0.9"))
+def test_a_stack_of_another_version_is_refused(shared: Settings) -> None:
+    running = up(shared)
+    write_state(StackFiles(shared.home).state, replace(running, version="0.0.9"))
     with pytest.raises(VersionMismatch) as caught:
-        up(settings)
+        up(shared)
+    write_state(StackFiles(shared.home).state, running)
     assert (
-        f"the stack of {str(settings.home)!r} was started by mltemporal 0.0.9, this is {running.version}"
+        f"the stack of {str(shared.home)!r} was started by mltemporal 0.0.9, this is {running.version}"
         == caught.value.what
     )
     assert "run `mltemporal down && mltemporal up`; trainings that run go on" == caught.value.next_step
 
 
-def test_a_stack_with_another_database_is_refused(settings: Settings, tmp_path: Path) -> None:
-    up(settings, worker_command=WAITING_WORKER)
+def test_a_stack_with_another_database_is_refused(shared: Settings, tmp_path: Path) -> None:
+    up(shared)
     with pytest.raises(StackError, match="was started with another database than this process is set to use"):
-        up(replace(settings, database_url=f"sqlite:///{tmp_path / 'other.db'}"))
+        up(replace(shared, database_url=f"sqlite:///{tmp_path / 'other.db'}"))
 
 
 def test_a_server_that_cannot_start_is_reported_with_its_own_words(settings: Settings) -> None:
@@ -266,13 +266,13 @@ def test_connecting_without_a_stack_says_how_to_start_one(settings: Settings) ->
     ) == str(caught.value)
 
 
-def test_the_status_tells_where_everything_is(settings: Settings) -> None:
-    running = up(settings, worker_command=WAITING_WORKER)
-    told = status(settings)
+def test_the_status_tells_where_everything_is(shared: Settings) -> None:
+    running = up(shared)
+    told = status(shared)
     assert told.running
     assert running.temporal_address == told.temporal_address
     assert running.web_ui == told.web_ui
-    assert f"sqlite:///{settings.home}/mltemporal.db" == told.database
+    assert f"sqlite:///{shared.home}/mltemporal.db" == told.database
     assert () == told.workers
     assert told.task_queue.startswith("mltemporal-")
     assert f'<a href="{running.web_ui}"' in told._repr_html_()
@@ -286,7 +286,7 @@ def test_with_a_configured_temporal_no_server_is_started(
     running = up(configured, worker_command=WAITING_WORKER)
     assert "127.0.0.1:1" == running.temporal_address
     assert ["worker"] == list(running.services)
-    with pytest.raises(StackError, match="the configured Temporal at '127.0.0.1:1' does not answer"):
+    with pytest.raises(StackError, match=r"the configured Temporal at .* does not answer"):
         asyncio.run(connect(configured))
 
 

@@ -1,0 +1,60 @@
+"""Settings are read once, and mean the same in every process."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from mltemporal.errors import InvalidRequest
+from mltemporal.settings import load_settings
+
+
+def test_a_child_process_reads_the_same_settings() -> None:
+    given = {
+        "MLTEMPORAL_HOME": "/home/me/ml",
+        "MLTEMPORAL_DATABASE_URL": "postgresql+psycopg://me:secret@db/jobs",
+        "MLTEMPORAL_STORAGE_URL": "s3://bucket/prefix",
+        "MLTEMPORAL_TASK_QUEUE": "mine",
+        "MLTEMPORAL_MAX_LOCAL_JOBS": "7",
+        "MLTEMPORAL_WEB_PORT": "8233",
+        "MLTEMPORAL_TEMPORAL_PORT": "7233",
+        "TEMPORAL_ADDRESS": "temporal.example:7233",
+    }
+    settings = load_settings(given)
+    assert settings.temporal_configured
+    assert settings == load_settings(settings.environ())
+
+
+def test_relative_places_are_those_of_the_process_that_reads_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    settings = load_settings(
+        {"MLTEMPORAL_STORAGE_URL": "data", "MLTEMPORAL_DATABASE_URL": "sqlite:///jobs.db"}
+    )
+    assert str(Path.cwd() / "data") == settings.storage_url
+    assert f"sqlite:///{Path.cwd() / 'jobs.db'}" == settings.database_url
+
+
+def test_the_embedded_server_can_be_chosen_in_spite_of_an_address() -> None:
+    environ = {"TEMPORAL_ADDRESS": "temporal.example:7233", "MLTEMPORAL_TEMPORAL": "embedded"}
+    assert not load_settings(environ).temporal_configured
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("MLTEMPORAL_WEB_PORT", "65536"),
+        ("MLTEMPORAL_MAX_LOCAL_JOBS", "two"),
+        ("MLTEMPORAL_TEMPORAL", "cloud"),
+    ],
+)
+def test_a_value_that_cannot_be_is_named(name: str, text: str) -> None:
+    with pytest.raises(InvalidRequest, match=f"{name}='{text}' is n"):
+        load_settings({name: text})
+
+
+def test_a_password_is_not_shown() -> None:
+    settings = load_settings({"MLTEMPORAL_DATABASE_URL": "postgresql://me:secret@db/jobs"})
+    assert "secret" not in repr(settings)
+    assert os.path.isabs(settings.storage_url)
