@@ -10,12 +10,14 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from mltemporal.errors import ServiceUnavailable
 from mltemporal.launchers import keeper
 from mltemporal.launchers.base import Phase, Sighting
+from mltemporal.launchers.warm import WarmInterpreters
 
 READ_BYTES = 1 << 20
 _START_S = 20.0
@@ -77,12 +79,15 @@ class ProcessFolder:
         except FileNotFoundError:
             return b""
 
-    async def run(self) -> None:
+    async def run(self, warm: WarmInterpreters) -> None:
         """Start the keeper, which starts the process; returns when it has.
 
         Raises:
             ServiceUnavailable: it did not.
         """
+        order = self._load("order.json")
+        if warm.run(str(self.path), order) and await self._begun(lambda: warm.ended(order)):
+            return
         # A fork and an exec: milliseconds, and the child must not depend on this event loop.
         running = subprocess.Popen(  # noqa: ASYNC220
             [sys.executable, "-I", "-S", keeper.__file__, str(self.path)],
@@ -92,14 +97,20 @@ class ProcessFolder:
             start_new_session=True,
         )
         threading.Thread(target=running.wait, name="reap-keeper", daemon=True).start()
+        if not await self._begun(lambda: running.returncode is not None):
+            raise ServiceUnavailable(
+                f"the keeper of {self.name!r} started no training (exit code {running.returncode})",
+                "`mltemporal doctor` says where the worker's log is",
+            )
+
+    async def _begun(self, given_up: Callable[[], bool]) -> bool:
+        """Wait until the process was started; False where the one who should start it has given up."""
         deadline = time.monotonic() + _START_S
         while not self.started:
-            if running.returncode is not None or time.monotonic() > deadline:
-                raise ServiceUnavailable(
-                    f"the keeper of {self.name!r} started no training (exit code {running.returncode})",
-                    "`mltemporal doctor` says where the worker's log is",
-                )
-            await asyncio.sleep(0.005)
+            if given_up() or time.monotonic() > deadline:
+                return self.started
+            await asyncio.sleep(0.003)
+        return True
 
     def give_up(self) -> None:
         """Take an order back that was not started yet."""

@@ -19,50 +19,65 @@ import os
 import signal
 import subprocess
 import sys
+from typing import Any
 
 
-def main(folder: str) -> int:
+def main(folder: str) -> None:
     """Run the order in ``folder`` once; does nothing where it runs, or ran, already."""
-    lock = os.open(f"{folder}/lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    order = keep(folder)
+    if order is not None:
+        execute(order)
+
+
+def keep(folder: str) -> dict[str, Any] | None:
+    """Fork the process that is to be the training, and keep it.
+
+    Returns twice: in the new process, at once, the order that it is to carry out; in the keeper,
+    when everything is over (or there was nothing to do), None.
+    """
+    lock = os.open(f"{folder}/lock", os.O_RDWR | os.O_CREAT, 0o600)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        return 0
+        return None
     if os.path.exists(f"{folder}/process.json") or os.path.exists(f"{folder}/exit.json"):
-        return 0
-    # A handler, not SIG_IGN: the training must not inherit that SIGTERM is ignored.
-    signal.signal(signal.SIGTERM, lambda *_: None)
+        return None
     with open(f"{folder}/order.json", encoding="utf-8") as file:
-        order = json.load(file)
-    output = os.open(f"{folder}/output.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-    try:
-        training = subprocess.Popen(
-            order["argv"],
-            cwd=order["cwd"],
-            env=order["env"],
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-            start_new_session=True,  # a process group of its own: signals reach it and its children
-            pass_fds=(lock,),
-        )
-    except OSError as error:
-        os.write(output, f"the training could not be started: {error}\n".encode())
-        write_json(f"{folder}/exit.json", {"code": 127})
-        return 0
-    write_json(
-        f"{folder}/process.json",
-        {
-            "keeper": [os.getpid(), start_mark(os.getpid())],
-            "training": [training.pid, start_mark(training.pid)],
-        },
-    )
-    os.waitid(os.P_PID, training.pid, os.WEXITED | os.WNOWAIT)
+        order: dict[str, Any] = json.load(file)
+    training = os.fork()
+    if training == 0:
+        _settle(folder)
+        os.set_inheritable(lock, True)  # held as long as the training lives, whatever becomes of the keeper
+        return order
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    mine = [os.getpid(), start_mark(os.getpid())]
+    write_json(f"{folder}/process.json", {"keeper": mine, "training": [training, start_mark(training)]})
+    os.waitid(os.P_PID, training, os.WEXITED | os.WNOWAIT)
     # The ended training still holds its id, so the group is certainly its own. It may be empty.
     with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(training.pid, signal.SIGKILL)
-    write_json(f"{folder}/exit.json", {"code": training.wait()})
-    return 0
+        os.killpg(training, signal.SIGKILL)
+    code = os.waitstatus_to_exitcode(os.waitpid(training, 0)[1])
+    write_json(f"{folder}/exit.json", {"code": code})
+    return None
+
+
+def _settle(folder: str) -> None:
+    """Give the new process a group of its own, which signals reach, and its output file."""
+    os.setsid()
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    output = os.open(f"{folder}/output.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    for source, target in ((nothing, 0), (output, 1), (output, 2)):
+        os.dup2(source, target)
+
+
+def execute(order: dict[str, Any]) -> None:
+    """Become the program of the order; exit code 127 where it cannot be started."""
+    try:
+        os.chdir(order["cwd"])
+        os.execve(order["argv"][0], order["argv"], order["env"])  # noqa: S606  (no shell is meant)
+    except OSError as error:
+        os.write(2, f"the training could not be started: {error}\n".encode())
+        os._exit(127)
 
 
 def start_mark(pid: int) -> str | None:
@@ -96,4 +111,4 @@ def write_json(path: str, value: object) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1]))
+    main(sys.argv[1])

@@ -24,6 +24,7 @@ from mltemporal.errors import InvalidRequest, NotFound, ServiceUnavailable
 from mltemporal.launchers import keeper
 from mltemporal.launchers.base import Phase, Sighting
 from mltemporal.launchers.folder import READ_BYTES, ProcessFolder
+from mltemporal.launchers.warm import WarmInterpreters
 from mltemporal.specs import JobSpec, Resources
 
 _POLL_S = 0.1
@@ -55,6 +56,7 @@ class LocalLauncher:
         self._storage_url = storage_url
         self._max_jobs = max_jobs
         self._turn = asyncio.Lock()
+        self._warm = WarmInterpreters()
         self._waiting: list[str] = []
         self._looked_at = 0.0
 
@@ -189,7 +191,7 @@ class LocalLauncher:
             if waiting:
                 alive = sum(1 for f in folders if f.started and not f.look().phase.final)
                 for folder in waiting[: max(0, self._max_jobs - alive)]:
-                    await folder.run()
+                    await folder.run(self._warm)
             self._waiting = [folder.name for folder in waiting if not folder.started]
             self._looked_at = time.monotonic()
 

@@ -1,0 +1,90 @@
+"""A warm interpreter that forks trainings: pandas and scikit-learn are imported once, not each time.
+
+It runs as ``python -m mltemporal.launchers.forkserver`` under the interpreter of the kernel whose
+jobs it starts, as a child of the worker. It reads the folders of processes from standard input,
+a line each, and forks a keeper for each (see `keeper`), which then belongs to nobody. It ends
+when the worker does, when it was idle for long, and when a package was installed meanwhile: a
+job must never see other packages than a new interpreter would.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import random
+import select
+import sys
+from typing import Any
+
+from mltemporal.launchers import keeper
+
+_IDLE_S = 900.0
+_PRELOADED = ("mltemporal.runtime.main", "cloudpickle", "pandas", "pyarrow.parquet", "sklearn.ensemble")
+
+
+def serve() -> dict[str, Any] | None:
+    """Fork for each folder read; returns in each new training its order, and None at the end."""
+    for name in _PRELOADED:
+        __import__(name)
+    gc.freeze()  # what is shared stays shared: the collector will not touch it
+    installed = _installed()
+    os.write(1, b"ready\n")
+    waiting = b""
+    while select.select([0], [], [], _IDLE_S)[0]:
+        read = os.read(0, 1 << 16)
+        *folders, waiting = (waiting + read).split(b"\n")
+        if not read or _installed() != installed:
+            return None
+        for folder in folders:
+            order = _fork(folder.decode())
+            if order is not None:
+                return order
+    return None
+
+
+def _fork(folder: str) -> dict[str, Any] | None:
+    between = os.fork()
+    if between:
+        os.waitpid(between, 0)
+        return None
+    os.setsid()
+    if os.fork():
+        os._exit(0)  # so that the keeper is nobody's child
+    order = keeper.keep(folder)
+    if order is None:
+        os._exit(0)
+    return order
+
+
+def _installed() -> list[float]:
+    """When packages were last installed or removed, as far as directories tell."""
+    return [os.stat(path).st_mtime for path in sys.path if os.path.isdir(path)]
+
+
+def _become(order: dict[str, Any]) -> list[str]:
+    """Make this process what a new interpreter would be; returns the runtime's arguments."""
+    os.environ.clear()
+    os.environ.update(order["env"])
+    os.chdir(order["cwd"])
+    sys.path[0] = order["cwd"]
+    sys.argv = order["argv"][2:]
+    random.seed()
+    import numpy as np
+
+    np.random.seed()  # forks would all draw the same numbers
+    arguments: list[str] = order["argv"][3:]
+    return arguments
+
+
+def main() -> int:
+    """Serve; in each forked training, run it and return its exit code."""
+    order = serve()
+    if order is None:
+        return 0
+    from mltemporal.runtime.main import main as run
+
+    return run(_become(order))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
