@@ -19,10 +19,6 @@ TUTORIAL = "01_first_training.ipynb"
 _CELL_TIMEOUT_S = 900
 
 
-class DemoFailed(MLTemporalError):
-    """The tutorial ran and a cell of it failed."""
-
-
 def demo() -> int:
     """Start the stack, run the tutorial, show what came out of it and where to look."""
     import nbformat
@@ -42,7 +38,7 @@ def demo() -> int:
         nbformat.write(notebook, executed)
     jobs = _jobs_since(settings, started)
     if not jobs:
-        raise DemoFailed("the tutorial ran, but no job of it is recorded", "run `mltemporal doctor`")
+        raise MLTemporalError("the tutorial ran, but no job of it is recorded", "run `mltemporal doctor`")
     for job in jobs:
         number, name, status, _, duration, metrics = describe(job, time.time())
         print(f"\nrun {number} {name!r} {status} in {duration}: {metrics}".rstrip(": "))
@@ -70,14 +66,13 @@ def find_tutorial() -> Path:
 def _execute(notebook: Any, folder: Path) -> None:
     """Run the notebook's cells with this Python, whatever kernels Jupyter knows."""
     from ipykernel.kernelspec import get_kernel_dict
-    from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
+    from jupyter_client.kernelspec import KernelSpec
     from jupyter_client.manager import AsyncKernelManager
     from nbclient import NotebookClient
     from nbclient.exceptions import CellExecutionError
 
-    class ThisPython(KernelSpecManager):
-        def get_kernel_spec(self, _name: str) -> KernelSpec:
-            return KernelSpec(**get_kernel_dict())
+    class ThisPython(AsyncKernelManager):
+        kernel_spec = KernelSpec(**get_kernel_dict())
 
     cells = [index for index, cell in enumerate(notebook.cells) if cell.cell_type == "code"]
 
@@ -88,7 +83,7 @@ def _execute(notebook: Any, folder: Path) -> None:
 
     client = NotebookClient(
         notebook,
-        km=AsyncKernelManager(kernel_spec_manager=ThisPython()),
+        kernel_manager_class=ThisPython,
         timeout=_CELL_TIMEOUT_S,
         store_widget_state=False,
         resources={"metadata": {"path": str(folder)}},
@@ -98,7 +93,7 @@ def _execute(notebook: Any, folder: Path) -> None:
         client.execute()
     except CellExecutionError as error:
         print(error.traceback, file=sys.stderr)
-        raise DemoFailed(
+        raise MLTemporalError(
             f"a cell of the tutorial failed: {error.ename}: {error.evalue}",
             f"look at {str(folder / TUTORIAL)!r}, then run `mltemporal doctor`",
         ) from error
