@@ -55,14 +55,14 @@ def dumps_for_job(value: object, *, limit_bytes: int) -> bytes:
         The same as `dumps`.
     """
     modules: dict[str, ModuleType] = {}
-    with by_value():
-        while True:
-            buffer = _Limited(limit_bytes)
-            pickler = _Pickler(buffer)
+    while True:
+        buffer = _Limited(limit_bytes)
+        pickler = _Pickler(buffer)
+        with by_value():  # anew each time: a round may import modules
             pickler.dump(_Parcel(value, modules, pickler.sources))
-            if pickler.imported.keys() <= modules.keys():
-                return buffer.getvalue()
-            modules |= pickler.imported
+        if pickler.imported.keys() <= modules.keys():
+            return buffer.getvalue()
+        modules |= pickler.imported
 
 
 @contextmanager

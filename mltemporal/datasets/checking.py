@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from mltemporal.datasets.files import Files, display_name, find_files
 from mltemporal.datasets.loading import to_pandas
-from mltemporal.datasets.reading import SCANNED_BYTES, read_column, read_head, shape_of
+from mltemporal.datasets.reading import read_column, read_head, shape_of
 from mltemporal.datasets.tables import check_names, to_table
 from mltemporal.errors import InvalidDataset
 from mltemporal.specs import Column, DatasetRef, ObjectRef
@@ -187,7 +187,7 @@ class _Referred:
 
     @property
     def whole(self) -> bool:
-        return self.files.format != "csv" or self.files.size_bytes < SCANNED_BYTES
+        return self.files.format != "csv" or self.files.small
 
     def head(self, limit: int) -> Any:
         return read_head(self.files, limit)

@@ -134,14 +134,8 @@ def _problems_named(file: File) -> Iterator[None]:
 
     try:
         yield
-    except (pa.ArrowInvalid, pa.ArrowKeyError, EOFError) as error:
+    except pa.ArrowInvalid as error:
         raise _problem(file, str(error)) from error
-    except OSError as error:
-        if "zlib" in str(error) or "truncated" in str(error).lower():
-            raise InvalidDataset(
-                f"{file.path!r} is not a whole gzip file: {error}", "write it again"
-            ) from error
-        raise
 
 
 def _problem(file: File, text: str) -> InvalidDataset:

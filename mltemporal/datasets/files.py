@@ -17,6 +17,9 @@ from typing import Any
 
 from mltemporal.errors import InvalidDataset, ServiceUnavailable
 
+SMALL_BYTES = 64 << 20
+"""Below this, the kernel reads CSV files to their end; larger ones the worker does."""
+
 _FORMATS = {
     ".parquet": "parquet",
     ".pq": "parquet",
@@ -61,6 +64,11 @@ class Files:
     def size_bytes(self) -> int:
         """The sum of the sizes."""
         return sum(file.size_bytes for file in self.files)
+
+    @property
+    def small(self) -> bool:
+        """Whether the kernel takes the time to read everything."""
+        return self.size_bytes < SMALL_BYTES
 
     @property
     def fingerprint(self) -> str:
@@ -211,7 +219,9 @@ def _missing(path: str) -> InvalidDataset:
 
 
 def _unreadable(path: str, reason: str) -> InvalidDataset:
-    return InvalidDataset(f"{path!r} cannot be read: {reason}", "check that it exists and who may read it")
+    return InvalidDataset(
+        f"{path!r} cannot be read: {reason}", "check that it is there, whole, and that you may read it"
+    )
 
 
 def _refuse(error: OSError) -> None:

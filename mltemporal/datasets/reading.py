@@ -17,9 +17,6 @@ from mltemporal.datasets.files import File, Files
 from mltemporal.datasets.parquet_files import parquet, parquet_batches
 from mltemporal.errors import InvalidDataset
 
-SCANNED_BYTES = 64 << 20
-"""Up to this size the kernel reads CSV to its end; beyond, the worker does."""
-
 _PARTITION = re.compile(r"(\w+)=(.*)")
 _NO_VALUE = "__HIVE_DEFAULT_PARTITION__"
 
@@ -46,7 +43,7 @@ def shape_of(files: Files, *, count: bool = True) -> Shape:
     rows = -1
     if files.format == "parquet":
         rows = sum(shape.rows for shape in shapes)
-    elif count and files.size_bytes < SCANNED_BYTES:
+    elif count and files.small:
         rows = scan(files)
     elif not any(shape.rows for shape in shapes):
         rows = 0

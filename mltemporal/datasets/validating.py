@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from mltemporal.datasets.checking import check_target_name, refuse_constant
 from mltemporal.datasets.files import Files
 from mltemporal.datasets.loading import unchanged_files
-from mltemporal.datasets.reading import SCANNED_BYTES, read_column, scan, shape_of
+from mltemporal.datasets.reading import read_column, scan, shape_of
 from mltemporal.errors import CorruptObject, InvalidDataset
 from mltemporal.specs import Column, DatasetRef
 from mltemporal.storage import Storage
@@ -42,7 +42,7 @@ def validate(
     beat()
     _same_schema(ref, files)
     beat()
-    if files.format == "csv" and files.size_bytes >= SCANNED_BYTES:
+    if files.format == "csv" and not files.small:
         scan(files, beat)
     if target is not None:
         refuse_constant(_beating(read_column(files, target), beat), target)
