@@ -86,7 +86,8 @@ class TrainerRef:
     label: str
     """What a person calls it: a class, function or file name."""
     code: ObjectRef | None = None
-    """The cloudpickled estimator, the cloudpickled ``(function, params)``, or the script's text."""
+    """The cloudpickled estimator, the cloudpickled ``(function, params)``, the script's text, or the
+    baseline's parameters as JSON (None: it has none)."""
     params: dict[str, str] = field(default_factory=dict)
     """Parameters as text (``repr``, shortened), for people and for `history()`."""
     args: tuple[str, ...] = ()

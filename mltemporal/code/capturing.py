@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import inspect
 import os
 import re
 from collections.abc import Mapping
@@ -12,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from mltemporal.code.calls import check_call, name_of, refuse_unknown
 from mltemporal.code.script import Script, arguments, script_text
 from mltemporal.code.versions import versions_for
 from mltemporal.errors import InvalidTrainer
@@ -100,8 +100,8 @@ def capture(trainer: object, params: Mapping[str, Any] | None = None) -> Capture
         estimator = _with_params(trainer, given)
         return _pickled("estimator", type(trainer).__name__, estimator, shown)
     if callable(trainer):
-        _check_call(trainer, given)
-        return _pickled("function", _name_of(trainer), (trainer, given), shown)
+        check_call(trainer, given)
+        return _pickled("function", name_of(trainer), (trainer, given), shown)
     raise InvalidTrainer(
         f"a {type(trainer).__name__} cannot train",
         "pass a scikit-learn-compatible estimator, a function fit(data, **params), or Script('train.py')",
@@ -109,7 +109,7 @@ def capture(trainer: object, params: Mapping[str, Any] | None = None) -> Capture
 
 
 def _baseline(params: dict[str, Any], shown: dict[str, str]) -> CapturedCode:
-    _refuse_unknown("the baseline", params, BASELINE_PARAMETERS)
+    refuse_unknown("the baseline", params, BASELINE_PARAMETERS)
     try:
         payload = msgspec.json.encode(params, order="deterministic")
     except TypeError as error:
@@ -181,56 +181,9 @@ def _with_params(estimator: Any, params: dict[str, Any]) -> Any:
         ) from error
     if params:
         valid = cloned.get_params(deep=True)
-        _refuse_unknown(type(estimator).__name__, params, sorted(valid))
+        refuse_unknown(type(estimator).__name__, params, sorted(valid))
         cloned.set_params(**params)
     return cloned
-
-
-def _refuse_unknown(whose: str, params: Mapping[str, Any], valid: list[str] | tuple[str, ...]) -> None:
-    unknown = [name for name in params if name not in valid]
-    if unknown:
-        raise InvalidTrainer(
-            f"{whose} has no parameter {', '.join(map(repr, unknown))}",
-            f"parameters are {', '.join(valid) or 'none'}",
-        )
-
-
-def _check_call(function: Any, params: dict[str, Any]) -> None:
-    """Check that ``function(data, **params)`` fits the signature, as Python would."""
-    name = _name_of(function)
-    target = function if inspect.isroutine(function) else type(function).__call__
-    if inspect.iscoroutinefunction(target) or inspect.isgeneratorfunction(target):
-        raise InvalidTrainer(
-            f"{name} is asynchronous or a generator; calling it does not train",
-            "pass a plain function fit(data)",
-        )
-    try:
-        signature = inspect.signature(function)
-    except (TypeError, ValueError):  # some functions written in C do not say what they take
-        return
-    parameters = list(signature.parameters.values())
-    positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
-    takes_all = any(p.kind is p.VAR_KEYWORD for p in parameters)
-    if not positional and not any(p.kind is p.VAR_POSITIONAL for p in parameters):
-        raise InvalidTrainer(
-            f"{name}() takes no data", f"give it a first argument: def {name}(data, **params)"
-        )
-    data = positional[0].name if positional else None
-    by_name = [
-        p for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY) and p.name != data
-    ]
-    valid = [p.name for p in by_name]
-    if data in params and not takes_all:
-        raise InvalidTrainer(f"{name}() gets the dataset as {data!r}", f"leave {data!r} out of params")
-    if not takes_all:
-        _refuse_unknown(f"{name}()", params, valid)
-    missing = [p.name for p in by_name if p.default is p.empty and p.name not in params]
-    missing += [p.name for p in positional[1:] if p.kind is p.POSITIONAL_ONLY and p.default is p.empty]
-    if missing:
-        values = ", ".join(f'"{parameter}": ...' for parameter in missing)
-        raise InvalidTrainer(
-            f"{name}() needs {', '.join(map(repr, missing))} beside the data", f"pass params={{{values}}}"
-        )
 
 
 def _class_given(kind: type) -> InvalidTrainer:
@@ -239,11 +192,6 @@ def _class_given(kind: type) -> InvalidTrainer:
     return InvalidTrainer(
         f"{kind.__name__} is a class and cannot train", "pass an estimator or a function fit(data)"
     )
-
-
-def _name_of(function: Any) -> str:
-    name = getattr(function, "__name__", None) or getattr(getattr(function, "func", None), "__name__", None)
-    return str(name or type(function).__name__)
 
 
 def _shown(name: str, value: object) -> str:

@@ -180,6 +180,11 @@ def fit_lazily(data: object) -> Any:
             "fit() gets the dataset as 'data'\nNext step: leave 'data' out of params",
         ),
         (
+            lambda data, **rest: rest,
+            {"data": 2},
+            "<lambda>() gets the dataset as 'data'\nNext step: leave 'data' out of params",
+        ),
+        (
             lambda: 1,
             {},
             "<lambda>() takes no data\nNext step: give it a first argument: def <lambda>(data, **params)",
