@@ -85,6 +85,8 @@ def _server(settings: Settings) -> str:
 def _stack(settings: Settings) -> str:
     running = state(settings)
     if running is None:
+        if settings.temporal_configured:
+            return "not running, and not needed where workers of a configured Temporal run elsewhere"
         raise StackError("not running", "run `mltemporal up`, or `%load_ext mltemporal` in a notebook")
     check_version(running)
     for name, service in running.services.items():

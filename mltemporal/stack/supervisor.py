@@ -194,8 +194,8 @@ def _wake_on_signals(stop: Callable[[], None]) -> tuple[socket.socket, socket.so
     signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop())
-    signal.signal(signal.SIGCHLD, lambda *_: None)
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    for number in (signal.SIGCHLD, signal.SIGHUP):  # not SIG_IGN, which the services would inherit
+        signal.signal(number, lambda *_: None)
     return reader, writer
 
 

@@ -17,7 +17,7 @@ import pytest
 
 from mltemporal.errors import InvalidRequest, StackError, VersionMismatch
 from mltemporal.settings import Settings, load_settings
-from mltemporal.stack import StackState, connect, down, state, status, up
+from mltemporal.stack import StackState, connect, doctor, down, state, status, up
 from mltemporal.stack.home import StackFiles, is_locked
 from mltemporal.stack.record import write_state
 
@@ -226,6 +226,19 @@ def test_a_remembered_port_that_is_taken_gives_way_to_another(settings: Settings
     assert before.temporal_address != after.temporal_address
 
 
+def test_a_server_whose_port_is_lost_moves_and_its_worker_follows(settings: Settings) -> None:
+    before = up(settings, worker_command=WAITING_WORKER)
+    server = before.services["temporal"].process
+    assert server is not None
+    before.supervisor.send(signal.SIGSTOP)  # or it would be quicker than this test
+    server.send(signal.SIGKILL)
+    assert server.wait(5)
+    with socket.create_server(("127.0.0.1", int(before.temporal_address.rpartition(":")[2]))):
+        before.supervisor.send(signal.SIGCONT)
+        after = _wait_for(settings, lambda now: now.ready and now.worker_pid not in (None, before.worker_pid))
+    assert before.temporal_address != after.temporal_address
+
+
 def test_a_stack_of_another_version_is_refused(shared: Settings) -> None:
     running = up(shared)
     write_state(StackFiles(shared.home).state, replace(running, version="0.0.9"))
@@ -276,6 +289,22 @@ def test_the_status_tells_where_everything_is(shared: Settings) -> None:
     assert () == told.workers
     assert told.task_queue.startswith("mltemporal-")
     assert f'<a href="{running.web_ui}"' in told._repr_html_()
+
+
+def test_the_real_worker_comes_back_and_leaves_nothing_behind(settings: Settings) -> None:
+    up(settings)
+    _until(lambda: bool(status(settings).workers))
+    first = status(settings).workers[0]
+    assert state(settings).worker_pid == first.pid
+    assert [] == [check for check in doctor.run(settings) if not check.ok]
+    os.kill(first.pid, signal.SIGKILL)
+    _until(
+        lambda: (
+            first.pid not in (pids := [worker.pid for worker in status(settings).workers]) or len(pids) > 1
+        )
+    )
+    assert down(settings)
+    assert [] == _processes_of(settings)
 
 
 def test_with_a_configured_temporal_no_server_is_started(
@@ -329,14 +358,15 @@ def _until(reached: Callable[[], bool], timeout_s: float = 20) -> None:
 
 
 def _processes_of(settings: Settings) -> list[str]:
-    """Every process that works in this home."""
+    """Every process that works in this home, or was told of it."""
     found = []
     for process in psutil.process_iter(["cmdline"]):
         try:
-            in_home = process.cwd().startswith(str(settings.home.parent))
+            told = process.environ().get("MLTEMPORAL_HOME") == str(settings.home)
+            concerned = told or process.cwd().startswith(str(settings.home.parent))
         except psutil.Error:
             continue
-        if in_home and process.pid != os.getpid():
+        if concerned and process.pid != os.getpid():
             found.append(" ".join(process.info["cmdline"]))
     return found
 
