@@ -85,6 +85,15 @@ class LocalLauncher:
 
     # On the worker's side
 
+    @property
+    def warm(self) -> bool:
+        """Whether a warm interpreter stands ready."""
+        return self._warm.ready
+
+    def close(self) -> None:
+        """End the warm interpreters; processes go on."""
+        self._warm.close()
+
     async def start(self, spec: JobSpec, attempt: int) -> None:
         """Queue the process, and start it if there is room. Idempotent by name."""
         folder = self._folder(f"{spec.key}-{attempt}")

@@ -46,6 +46,11 @@ class WarmInterpreters:
             self._servers.pop(next(iter(self._servers))).close()
         return server.run(folder)
 
+    @property
+    def ready(self) -> bool:
+        """Whether at least one stands ready."""
+        return any(server.ready and not server.ended for server in self._servers.values())
+
     def ended(self, order: dict[str, Any]) -> bool:
         """Whether the interpreter that was asked has ended instead."""
         server = self._servers.get(_key(order))
@@ -67,7 +72,7 @@ def _key(order: dict[str, Any]) -> tuple[str, ...]:
 
 class _Server:
     def __init__(self, python: str, env: dict[str, str]) -> None:
-        self._ready = False
+        self.ready = False
         self._process = subprocess.Popen(
             [python, "-m", "mltemporal.launchers.forkserver"],
             env=env,
@@ -76,14 +81,15 @@ class _Server:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
         )
-        threading.Thread(target=self._wait, name="warm-interpreter", daemon=True).start()
+        self._waiter = threading.Thread(target=self._wait, name="warm-interpreter", daemon=True)
+        self._waiter.start()
 
     @property
     def ended(self) -> bool:
         return self._process.returncode is not None
 
     def run(self, folder: str) -> bool:
-        if not self._ready or self.ended:
+        if not self.ready or self.ended:
             return False
         assert self._process.stdin is not None
         try:
@@ -96,8 +102,12 @@ class _Server:
     def close(self) -> None:
         assert self._process.stdin is not None
         self._process.stdin.close()  # it reads the end of its input, and ends
+        if not self.ready:
+            self._process.terminate()  # it is still importing, and does not read yet
+        self._waiter.join(5.0)
 
     def _wait(self) -> None:
         assert self._process.stdout is not None
-        self._ready = self._process.stdout.readline() == b"ready\n"
-        self._process.wait()
+        with self._process.stdout as output:
+            self.ready = output.readline() == b"ready\n"
+            self._process.wait()

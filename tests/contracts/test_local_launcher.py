@@ -1,0 +1,99 @@
+"""The local launcher keeps the launchers' contract, started cold and from a warm interpreter."""
+
+import asyncio
+import sys
+
+import pytest
+
+from contracts.launcher import FOREVER, LauncherContract, followed, until_it_says
+from mltemporal.errors import InvalidRequest
+from mltemporal.launchers.base import Phase
+from mltemporal.launchers.local import KernelContext, LocalLauncher
+from mltemporal.specs import Resources
+
+
+class TestLocalLauncher(LauncherContract):
+    @pytest.fixture
+    def launcher(self, tmp_path, storage):
+        launcher = LocalLauncher(tmp_path / "home", storage.url, max_jobs=2)
+        yield launcher
+        launcher.close()
+
+    @pytest.fixture
+    def make_spec(self, launcher, store_script):
+        def make(text):
+            spec = store_script(text)
+            launcher.prepare(spec.key, KernelContext.here())
+            return spec
+
+        return make
+
+    async def test_jobs_beyond_the_limit_wait_their_turn_and_say_so(self, launcher, make_spec):
+        first, second, third, fourth = (make_spec(FOREVER) for _ in range(4))
+        for spec in (first, second, third, fourth):
+            await launcher.start(spec, 1)
+        waiting = await launcher.find(f"{fourth.key}-1")
+        assert waiting.phase is Phase.QUEUED
+        assert waiting.reason == "waiting for a free slot: 1 ahead, 2 local jobs may run at once"
+        await launcher.stop(f"{first.key}-1", 0)
+        await until_it_says(launcher, f"{third.key}-1", b"up\n")
+        assert (await launcher.find(f"{fourth.key}-1")).phase is Phase.QUEUED
+        for spec in (fourth, second, third):
+            await launcher.stop(f"{spec.key}-1", 0)
+        assert (await launcher.find(f"{fourth.key}-1")).phase is Phase.INTERRUPTED
+
+    async def test_another_launcher_of_the_same_home_adopts_a_running_process(
+        self, launcher, running, tmp_path, storage
+    ):
+        other = LocalLauncher(tmp_path / "home", storage.url, max_jobs=2)
+        assert (await other.find(running)).phase is Phase.RUNNING
+        await other.stop(running, 5)
+        assert (await launcher.find(running)).phase is Phase.INTERRUPTED
+
+    async def test_a_process_has_the_environment_and_directory_of_the_kernel(
+        self, launcher, store_script, tmp_path
+    ):
+        spec = store_script("import os, sys\nprint(os.environ['WHO'], os.getcwd(), sys.executable)")
+        context = KernelContext.here()
+        there = tmp_path / "elsewhere"
+        there.mkdir()
+        launcher.prepare(
+            spec.key,
+            KernelContext(python=context.python, cwd=str(there), env={**context.env, "WHO": "the kernel"}),
+        )
+        await launcher.start(spec, 1)
+        output, _ = await followed(launcher, f"{spec.key}-1")
+        assert f"the kernel {there} {sys.executable}\n".encode() in output
+
+    async def test_files_with_the_environment_are_private_and_forgotten(self, launcher, make_spec, tmp_path):
+        spec = make_spec("print('done')")
+        kept = tmp_path / "home" / "launch" / f"{spec.key}.json"
+        assert kept.stat().st_mode & 0o777 == 0o600
+        await launcher.start(spec, 1)
+        assert (tmp_path / "home/jobs" / f"{spec.key}-1" / "order.json").stat().st_mode & 0o777 == 0o600
+        await followed(launcher, f"{spec.key}-1")
+        await launcher.delete(f"{spec.key}-1")
+        await launcher.forget(spec.key)
+        assert not kept.exists()
+        assert await launcher.names() == []
+
+    async def test_a_second_job_is_forked_from_a_warm_interpreter(self, launcher, make_spec):
+        text = "import os, sys, random\nimport numpy as np\nprint('rng', np.random.rand(), 'pandas' in sys.modules)"
+        cold = make_spec(text)
+        await launcher.start(cold, 1)
+        await followed(launcher, f"{cold.key}-1")
+        async with asyncio.timeout(60):
+            while not launcher.warm:
+                await asyncio.sleep(0.05)
+        outputs = []
+        for spec in (make_spec(text), make_spec(text)):
+            await launcher.start(spec, 1)
+            output, end = await followed(launcher, f"{spec.key}-1")
+            assert end.phase is Phase.SUCCEEDED
+            outputs.append(output.split(b"rng ")[1].split())
+        assert [warm for _, warm in outputs] == [b"True", b"True"]
+        assert outputs[0][0] != outputs[1][0], "two forks must not draw the same numbers"
+
+    def test_more_cores_than_there_are_are_refused(self, launcher):
+        with pytest.raises(InvalidRequest, match="resources ask for 4096 cores"):
+            launcher.check_resources(Resources(cpu=4096))

@@ -1,0 +1,104 @@
+"""A real Temporal server, and a world of its own for each test: home, database, storage, worker."""
+
+import shutil
+import sysconfig
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from temporalio.client import Client, WorkflowHandle
+from temporalio.testing import WorkflowEnvironment
+from temporalio.worker import Worker
+
+from mltemporal.code import Script, capture
+from mltemporal.database import Database, JobRow
+from mltemporal.datasets import inspect
+from mltemporal.launchers.folder import ProcessFolder
+from mltemporal.launchers.local import KernelContext, LocalLauncher
+from mltemporal.settings import Settings, load_settings
+from mltemporal.specs import JobSpec
+from mltemporal.storage import Storage
+from mltemporal.worker import build_worker
+
+
+@pytest.fixture(scope="session")
+async def server() -> AsyncIterator[WorkflowEnvironment]:
+    binary = shutil.which("temporal", path=sysconfig.get_path("scripts")) or shutil.which("temporal")
+    assert binary is not None
+    environment = await WorkflowEnvironment.start_local(
+        dev_server_existing_path=binary,
+        dev_server_extra_args=[
+            "--dynamic-config-value",
+            "history.transferProcessorMaxPollRPS=1000",
+            "--dynamic-config-value",
+            'history.timerProcessorMaxTimeShift="50ms"',
+        ],
+    )
+    async with environment:
+        yield environment
+
+
+@dataclass
+class World:
+    """Everything that a job needs, and the words to start one."""
+
+    client: Client
+    settings: Settings
+    database: Database
+    storage: Storage
+    folder: Path
+
+    @asynccontextmanager
+    async def worker(self) -> AsyncIterator[Worker]:
+        worker = build_worker(self.client, self.database, self.settings)
+        async with worker:
+            yield worker
+
+    async def submit(self, text: str, **fields: Any) -> tuple[JobRow, WorkflowHandle[Any, Any]]:
+        """Start a training that runs the script's text."""
+        path = self.folder / f"script_{uuid.uuid4().hex[:8]}.py"
+        path.write_text(text)
+        table = pd.DataFrame({"a": [1, 2, 3], "b": [1.0, 2.0, 3.0]})
+        ref = inspect(table).store(self.storage)
+        spec = JobSpec(
+            key=f"training-{uuid.uuid4().hex[:12]}",
+            name="a script",
+            dataset=ref,
+            trainer=capture(Script(path, **fields.pop("script", {}))).store(self.storage),
+            **{"grace_s": 10.0, **fields},
+        )
+        self.storage.put_note(spec.key, "spec", spec)
+        LocalLauncher(self.settings.home, self.settings.storage_url, 2).prepare(spec.key, KernelContext.here())
+        row, _ = self.database.jobs.add(
+            spec, fingerprint=uuid.uuid4().hex, dataset_id=self.database.datasets.add(ref)
+        )
+        handle = await self.client.start_workflow(
+            "TrainingWorkflow",
+            row.id,
+            id=row.workflow_id,
+            task_queue=f"mltemporal-{self.database.id}",
+        )
+        return row, handle
+
+    def points(self, row: JobRow) -> list[tuple[int, int | None]]:
+        """Return (attempt, step) of each recorded point."""
+        return [(point.attempt, point.step) for _, point in self.database.progress.points(row.id)]
+
+
+@pytest.fixture
+def world(server: WorkflowEnvironment, tmp_path: Path):
+    settings = load_settings({"MLTEMPORAL_HOME": str(tmp_path / "home")})
+    Database.prepare(settings.database_url)
+    database = Database.open(settings.database_url)
+    yield World(server.client, settings, database, Storage(settings.storage_url), tmp_path)
+    database.close()
+    folders = [ProcessFolder(path.parent) for path in settings.home.glob("jobs/*/order.json")]
+    for folder in folders:
+        folder.kill()
+    assert not folders, "a process was left behind"
+    assert not list(settings.home.glob("launch/*")), "an environment was left behind"
