@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from typing import Any, Self
 
 import numpy as np
@@ -28,12 +29,18 @@ class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # sc
     missing, or as the group of rare ones where there is one. Dates become year, month, day,
     weekday, hour and days since 1970. Columns that cannot help are left out.
 
+    Args:
+        max_categories: most categories of a column; the rarer ones beyond count as one.
+
     Attributes:
         kinds_: column name to ``number``, ``date`` or ``category``, of the columns that are used.
         categories_: column name to its categories as text; the code is the position.
         grouped_: columns whose rarer categories share the code after the last.
         left_out_: column name to the reason, in words.
     """
+
+    def __init__(self, max_categories: int = MAX_CATEGORIES) -> None:
+        self.max_categories = max_categories
 
     def fit(self, X: pd.DataFrame, y: Any = None) -> Self:  # noqa: N803, ARG002
         """Learn each column's kind and categories from ``X``."""
@@ -82,18 +89,16 @@ class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # sc
 
     def _learn(self, name: str, column: pd.Series) -> None:
         kind = _kind(column)
-        try:
-            counts = column.value_counts()
-            counts = counts[counts > 0]
-        except TypeError:  # lists, dicts: unhashable
-            kind = "nested"
         if kind == "nested":
             self.left_out_[name] = "holds nested values"
-        elif len(counts) == 0:
+            return
+        counts = column.value_counts()
+        counts = counts[counts > 0]  # a category without a row counts as 0
+        if len(counts) == 0:
             self.left_out_[name] = "has no value"
         elif len(counts) == 1 and not column.isna().any():
             self.left_out_[name] = "is constant"
-        elif kind == "category" and len(counts) > MAX_CATEGORIES and len(counts) > column.count() / 2:
+        elif kind == "category" and len(counts) > self.max_categories and len(counts) > column.count() / 2:
             self.left_out_[name] = "has a different text in most rows"
         else:
             self.kinds_[name] = kind
@@ -105,9 +110,9 @@ class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # sc
         kept = sorted(
             by_count, key=lambda value: (by_count[value], value)
         )  # ties by name: the same every time
-        if len(kept) > MAX_CATEGORIES:
+        if len(kept) > self.max_categories:
             self.grouped_.append(name)
-            kept = kept[: MAX_CATEGORIES - 1]
+            kept = kept[: self.max_categories - 1]
         self.categories_[name] = kept
 
     def _encode(self, name: str, kind: str, column: pd.Series) -> list[np.ndarray]:
@@ -128,6 +133,8 @@ def _kind(column: pd.Series) -> str:
         kind = "number"  # booleans included
     if kind is not None:
         return kind
+    if column.dtype == object and not all(isinstance(value, Hashable) for value in column):
+        return "nested"  # lists, dicts, arrays
     inferred = pd.api.types.infer_dtype(column, skipna=True)
     kind = _KINDS_OF_OBJECTS.get(inferred, "category")
     return "date" if inferred == "string" and _all_dates(column) else kind
@@ -156,5 +163,5 @@ def _date_parts(column: pd.Series) -> list[np.ndarray]:
         column = pd.to_datetime(column.astype(object), format="ISO8601", errors="coerce", utc=True)
     parts = column.dt
     days = (column.dt.tz_localize(None) - pd.Timestamp(0)) / pd.Timedelta(days=1)
-    values = (parts.year, parts.month, parts.day, parts.weekday, parts.hour, days)
+    values = (parts.year, parts.month, parts.day, parts.day_of_week, parts.hour, days)
     return [np.asarray(value, dtype=np.float64) for value in values]

@@ -43,7 +43,7 @@ def train(job: Job) -> Trained:
         frame, target, share=job.spec.test_size, seed=job.spec.seed, stratify=task == targets.CLASSIFICATION
     )
     features = seen.drop(columns=[target])
-    encoder = _encoder(features)
+    encoder = _encoder(features, params)
     known = labels(seen[target])
     booster = _booster(task, params, known, encoder.categorical_mask(), job.spec.seed)
     matrix = encoder.transform(features)
@@ -61,17 +61,17 @@ def train(job: Job) -> Trained:
     )
 
 
-def _encoder(features: pandas.DataFrame) -> TableEncoder:
+def _encoder(features: pandas.DataFrame, params: dict[str, Any]) -> TableEncoder:
     """Return the fitted encoder; says what it leaves out and groups."""
     from mltemporal.encoder import MAX_CATEGORIES, TableEncoder
 
-    encoder = TableEncoder().fit(features)
+    encoder = TableEncoder(min(MAX_CATEGORIES, params.get("max_bins", MAX_CATEGORIES))).fit(features)
     left_out = [f"{name!r} {reason}" for name, reason in encoder.left_out_.items()]
     if left_out:
         reporting.note(f"columns left out: {_listed(left_out)}")
     if encoder.grouped_:
         reporting.note(
-            f"of more than {MAX_CATEGORIES} categories the rarer ones count as one in "
+            f"of more than {encoder.max_categories} categories the rarer ones count as one in "
             f"{_listed([repr(name) for name in encoder.grouped_])}"
         )
     return encoder

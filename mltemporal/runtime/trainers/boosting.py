@@ -94,7 +94,9 @@ def _resume(booster: Any) -> None:
     if saved.get("sklearn") != _version():
         reporting.note("the checkpoint is of another version of scikit-learn: the training starts anew")
         return
+    params = booster.get_params()
     vars(booster).update(vars(saved["booster"]))
+    booster.set_params(**params)
     reporting.note(f"resumed after iteration {booster.n_iter_:,} from a checkpoint")
 
 

@@ -1,11 +1,13 @@
 """Jobs in a directory, and runs of them as real processes."""
 
+import os
 import subprocess
 import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import cloudpickle
@@ -98,10 +100,10 @@ class Run:
     log: str
     output: RunOutput | None
     failure: RunFailure | None
-    lines: list[Line] = field(init=False)
 
-    def __post_init__(self) -> None:
-        self.lines = lines_in(self.log)
+    @cached_property
+    def lines(self) -> list[Line]:
+        return lines_in(self.log)
 
     @property
     def stages(self) -> list[str]:
@@ -148,6 +150,7 @@ class Runner:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 cwd=self._folder,
+                env={**os.environ, "OMP_NUM_THREADS": "1"},  # test runs share their cores
             )
         return self._process
 
@@ -161,7 +164,7 @@ class Runner:
             assert self._process is not None
             assert self._process.poll() is None, self.log.read_text()
             assert time.monotonic() < end, self.log.read_text()
-            time.sleep(0.02)
+            time.sleep(0.05)
 
     def finish(self) -> Run:
         assert self._process is not None

@@ -69,23 +69,28 @@ def test_the_baseline_regresses_and_says_which_rows_it_leaves_out(runner: Any, p
 
 def test_a_killed_baseline_goes_on_where_it_was_and_gives_the_same_model(runner: Any) -> None:
     random = np.random.default_rng(0)
-    frame = pd.DataFrame(random.normal(size=(20_000, 10)), columns=[f"x{i}" for i in range(10)])
+    frame = pd.DataFrame(random.normal(size=(5_000, 10)), columns=[f"x{i}" for i in range(10)])
     frame["y"] = frame["x0"] * 2 + np.sin(frame["x1"] * 3) + random.normal(size=len(frame))
-    trainer = runner.code("baseline", {"max_iter": 1500, "learning_rate": 0.01, "max_leaf_nodes": 63})
-    runner.ask(frame, trainer, target="y")
 
+    def ask(iterations: int) -> None:
+        params = {"max_iter": iterations, "learning_rate": 0.001, "max_leaf_nodes": 8}
+        runner.ask(frame, runner.code("baseline", params), target="y")
+
+    ask(100_000)
     process = runner.start(1)
     runner.wait_for(lambda run: runner.storage.get_note("job-1", "checkpoints", list))
     process.kill()
     first = runner.finish()
     assert -signal.SIGKILL == first.exit_code
-    assert first.steps[-1] < 1500
+    reached = runner.storage.get_note("job-1", "checkpoints", list)[-1]["step"]
+    assert 0 < reached <= first.steps[-1]
 
+    ask(reached + 20)
     runner.start(2)
     second = runner.finish()
     assert 0 == second.exit_code
-    assert 1 < second.steps[0] <= first.steps[-1] + 1
-    assert any(note.startswith("resumed after iteration") for note in second.output.notes)
+    assert list(range(reached + 1, reached + 21)) == second.steps
+    assert f"resumed after iteration {reached:,} from a checkpoint" in second.output.notes
 
     runner.storage.put_note("job-1", "checkpoints", [])
     runner.start(3)

@@ -1,0 +1,43 @@
+from mltemporal.errors import InvalidDataset, ServiceUnavailable
+from mltemporal.runtime import report
+from mltemporal.runtime.failure import failure_of
+
+
+def caught(call):  # type: ignore[no-untyped-def]
+    try:
+        call()
+    except BaseException as error:
+        return error
+    raise AssertionError
+
+
+def test_an_error_of_ours_keeps_its_next_step_and_tells_whether_trying_again_helps() -> None:
+    failure = failure_of(ServiceUnavailable("the store is away", "wait"))
+    assert ("the store is away", "wait", True) == (failure.message, failure.next_step, failure.retryable)
+    assert failure_of(InvalidDataset("bad", "mend it")).retryable is False
+    assert failure_of(OSError(5, "I/O error")).retryable is False
+
+
+def test_our_frames_below_the_users_are_cut_off_too() -> None:
+    failure = failure_of(caught(lambda: report(loss="high")))  # type: ignore[arg-type]
+
+    assert "metric 'loss' is no number" in failure.message
+    assert "reporting.py" not in failure.traceback
+    assert "test_failure.py" in failure.traceback
+
+
+def test_causes_and_groups_are_told_without_our_frames() -> None:
+    def fail() -> None:
+        try:
+            report(loss="high")  # type: ignore[arg-type]
+        except ValueError as error:
+            raise ExceptionGroup("several", [error, KeyError("x")]) from error
+
+    told = failure_of(caught(fail)).traceback
+
+    assert "reporting.py" not in told
+    assert "KeyError: 'x'" in told
+
+
+def test_running_out_of_memory_says_what_to_do() -> None:
+    assert "fewer rows" in failure_of(MemoryError()).next_step
