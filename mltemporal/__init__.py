@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from mltemporal.errors import TrainingInterrupted as TrainingInterrupted
     from mltemporal.errors import VersionMismatch as VersionMismatch
     from mltemporal.handles import TrainingJob as TrainingJob
-    from mltemporal.history import RunHistory as RunHistory
+    from mltemporal.runs import RunHistory as RunHistory
     from mltemporal.notebook.nest import nest as nest
     from mltemporal.results import TrainingResult as TrainingResult
     from mltemporal.runtime import checkpoint as checkpoint
@@ -48,7 +48,7 @@ _NAMES = {
     "errors": "CorruptObject InvalidDataset InvalidRequest InvalidTrainer JobCancelled JobFailed MLTemporalError "
     "NotFound ServiceUnavailable StackError TrainingInterrupted VersionMismatch",
     "handles": "TrainingJob",
-    "history": "RunHistory",
+    "runs": "RunHistory",
     "notebook.nest": "nest",
     "results": "TrainingResult",
     "runtime": "checkpoint log_artifact report track",

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
     from mltemporal.code import CapturedCode
     from mltemporal.database import JobRow
-    from mltemporal.datasets import CheckedDataset
-    from mltemporal.history import RunHistory
+    from mltemporal.dataset import CheckedDataset
+    from mltemporal.runs import RunHistory
     from mltemporal.specs import Resources
     from mltemporal.stack import StackStatus
 
@@ -93,7 +93,7 @@ def train(
     Idempotency: the same request while its job is alive attaches to that job.
     """
     from mltemporal.code import capture
-    from mltemporal.datasets import inspect
+    from mltemporal.dataset import inspect
     from mltemporal.launchers.local import KernelContext, LocalLauncher
 
     place = request.backend(backend)
@@ -170,7 +170,7 @@ def _target(
     checked: CheckedDataset, captured: CapturedCode, trainer: object, target: str | None
 ) -> tuple[str | None, str]:
     """Return the column to predict, and why where it was found rather than given."""
-    from mltemporal.datasets import check_target
+    from mltemporal.dataset import check_target
     from mltemporal.targets import find_target
 
     if target is not None:
@@ -256,21 +256,21 @@ def history(
     limit: int = 1000,
 ) -> RunHistory:
     """Return every run that fits every given condition, newest first, as a table and as pictures."""
-    from mltemporal.history import RunHistory
+    from mltemporal.runs import RunHistory
 
     return RunHistory(session.current(), _rows(status, name, tag, limit))
 
 
 def datasets() -> pd.DataFrame:
     """Return the tables that jobs were given, newest first."""
-    from mltemporal.history import datasets_frame
+    from mltemporal.runs import datasets_frame
 
     return datasets_frame(session.current())
 
 
 def models() -> pd.DataFrame:
     """Return the models that jobs have made, newest first; ``job(id).model`` loads one."""
-    from mltemporal.history import models_frame
+    from mltemporal.runs import models_frame
 
     return models_frame(session.current())
 
@@ -317,7 +317,7 @@ class JobList(list[TrainingJob]):
     """Handles, shown as a table."""
 
     def _repr_html_(self) -> str:
-        from mltemporal.history import jobs_frame
+        from mltemporal.runs import jobs_frame
 
         html: str = jobs_frame([handle.view() for handle in self]).to_html(index=False, escape=True)
         return html

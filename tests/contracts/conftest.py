@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from mltemporal.code import Script, capture
-from mltemporal.datasets import inspect
+from mltemporal.dataset import inspect
 from mltemporal.specs import JobSpec
 from mltemporal.storage import Storage
 

@@ -17,7 +17,7 @@ from temporalio.worker import Worker
 
 from mltemporal.code import Script, capture
 from mltemporal.database import Database, JobRow
-from mltemporal.datasets import inspect
+from mltemporal.dataset import inspect
 from mltemporal.launchers.folder import ProcessFolder
 from mltemporal.launchers.local import KernelContext, LocalLauncher
 from mltemporal.settings import Settings, load_settings

@@ -11,7 +11,7 @@ from types import ModuleType
 
 from mltemporal import specs
 from mltemporal.code import restore
-from mltemporal.datasets import local_path
+from mltemporal.dataset import local_path
 from mltemporal.errors import InvalidTrainer
 from mltemporal.runtime import reporting
 from mltemporal.runtime.artifacts import log_artifact

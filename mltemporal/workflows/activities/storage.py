@@ -41,7 +41,7 @@ class StorageActivities:
         return await asyncio.to_thread(self._validate, job_id, beat)
 
     def _validate(self, job_id: int, beat: Callable[[], None]) -> JobPlan:
-        from mltemporal.datasets import validate
+        from mltemporal.dataset import validate
 
         job = self._database.jobs.get(job_id)
         if job.status.final:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from mltemporal.datasets.files import File, opened
+from mltemporal.dataset.files import File, opened
 from mltemporal.errors import InvalidDataset
 
 _BATCH_ROWS = 64 * 1024

@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mltemporal.datasets.files import find_files
-from mltemporal.datasets.reading import read_all, read_parquet
+from mltemporal.dataset.files import find_files
+from mltemporal.dataset.reading import read_all, read_parquet
 from mltemporal.errors import InvalidDataset
 from mltemporal.specs import DatasetRef
 from mltemporal.storage import Storage

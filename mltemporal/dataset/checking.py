@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Protocol
 
-from mltemporal.datasets.files import Files, display_name, find_files
-from mltemporal.datasets.loading import to_pandas
-from mltemporal.datasets.reading import read_column, read_head, shape_of
-from mltemporal.datasets.tables import check_names, to_table
+from mltemporal.dataset.files import Files, display_name, find_files
+from mltemporal.dataset.loading import to_pandas
+from mltemporal.dataset.reading import read_column, read_head, shape_of
+from mltemporal.dataset.tables import check_names, to_table
 from mltemporal.errors import InvalidDataset
 from mltemporal.specs import Column, DatasetRef, ObjectRef
 from mltemporal.storage import Storage

@@ -12,7 +12,7 @@ from sklearn.preprocessing import FunctionTransformer
 
 from mltemporal.encoder import TableEncoder
 from mltemporal.errors import CorruptObject, InvalidRequest, InvalidTrainer
-from mltemporal.models import load_model, load_object, save_model
+from mltemporal.model_files import load_model, load_object, save_model
 from mltemporal.specs import ModelRef
 from mltemporal.storage import Storage
 

@@ -11,7 +11,7 @@ import pytest
 from sklearn import datasets as sklearn_datasets
 from sklearn.utils import Bunch
 
-from mltemporal.datasets import check_target, files, inspect, load, local_path, validate
+from mltemporal.dataset import check_target, files, inspect, load, local_path, validate
 from mltemporal.errors import CorruptObject, InvalidDataset, NotFound
 from mltemporal.storage import Storage
 
@@ -421,6 +421,6 @@ def test_row_groups_stay_small(storage: Storage) -> None:
 def test_the_package_loads_neither_pandas_nor_pyarrow() -> None:
     import subprocess
 
-    program = "import sys, mltemporal.datasets; print({'pandas', 'pyarrow', 'fsspec'} & set(sys.modules))"
+    program = "import sys, mltemporal.dataset; print({'pandas', 'pyarrow', 'fsspec'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert "set()\n" == done.stdout

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from mltemporal.datasets.checking import check_target_name, refuse_constant
-from mltemporal.datasets.files import Files
-from mltemporal.datasets.loading import unchanged_files
-from mltemporal.datasets.reading import read_column, scan, shape_of
+from mltemporal.dataset.checking import check_target_name, refuse_constant
+from mltemporal.dataset.files import Files
+from mltemporal.dataset.loading import unchanged_files
+from mltemporal.dataset.reading import read_column, scan, shape_of
 from mltemporal.errors import CorruptObject, InvalidDataset
 from mltemporal.specs import Column, DatasetRef
 from mltemporal.storage import Storage

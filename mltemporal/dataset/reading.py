@@ -12,9 +12,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from mltemporal.datasets.csv_files import csv_batches, csv_head, csv_sample, csv_table, scan_csv
-from mltemporal.datasets.files import File, Files
-from mltemporal.datasets.parquet_files import parquet, parquet_batches
+from mltemporal.dataset.csv_files import csv_batches, csv_head, csv_sample, csv_table, scan_csv
+from mltemporal.dataset.files import File, Files
+from mltemporal.dataset.parquet_files import parquet, parquet_batches
 from mltemporal.errors import InvalidDataset
 
 _PARTITION = re.compile(r"(\w+)=(.*)")

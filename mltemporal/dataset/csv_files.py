@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from mltemporal.datasets.files import File, opened
+from mltemporal.dataset.files import File, opened
 from mltemporal.errors import InvalidDataset
 
 _BLOCK_BYTES = 4 << 20
