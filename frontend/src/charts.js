@@ -6,6 +6,7 @@ import { number } from "./format.js";
 const COLOURS = ["#1976d2", "#f57c00", "#2e9e5b", "#c2185b", "#7e57c2", "#00838f"];
 const HEIGHT = 150;
 const SHOWN_AT_FIRST = 4;
+const WHOLE = [...Array(12).keys()].flatMap((power) => [1, 2, 5].map((digit) => digit * 10 ** power));
 
 export class Charts {
   constructor(store) {
@@ -34,10 +35,9 @@ export class Charts {
     });
   }
 
-  /** Makes the charts anew, in the colours of a new theme. */
+  /** Draws again, in the colours of a new theme. */
   restyle() {
-    for (const key of [...this.charts.keys()]) this.#drop(key);
-    this.draw();
+    for (const chart of this.charts.values()) chart.uplot.redraw(false);
   }
 
   dispose() {
@@ -136,8 +136,7 @@ class Chart {
 
   #make() {
     this.uplot?.destroy();
-    const style = getComputedStyle(this.plot);
-    const text = style.getPropertyValue("color");
+    const text = () => getComputedStyle(this.plot).color; // asked at each drawing: the theme may come later
     const grid = { stroke: "rgba(128,128,128,0.18)", width: 1 };
     const axis = { stroke: text, grid, ticks: { ...grid, size: 4 }, font: "11px system-ui, sans-serif" };
     const byStep = this.store.state.axis === "step";
@@ -147,11 +146,12 @@ class Chart {
         width: Math.max(this.plot.clientWidth, 120),
         height: HEIGHT,
         legend: { show: false },
+        padding: [8, 10, 0, 0],
         cursor: { y: false, drag: { x: true, y: false } },
         scales: { x: { time: false } },
         axes: [
-          { ...axis, size: 28, space: 60, values: (_, ticks) => ticks.map((t) => (byStep ? number(t) : seconds(t))) },
-          { ...axis, size: 52, space: 30, values: (_, ticks) => ticks.map(number) },
+          { ...axis, size: 28, space: 60, incrs: byStep ? WHOLE : undefined, values: (_, ticks) => ticks.map((t) => (byStep ? number(t) : seconds(t))) },
+          { ...axis, size: labelWidth, space: 30, values: (_, ticks) => ticks.map(number) },
         ],
         series: [
           {},
@@ -233,6 +233,10 @@ function attemptStarts(store, lines) {
     starts.set(series.attempt, Math.min(x, starts.get(series.attempt) ?? x));
   }
   return [...starts].sort((a, b) => a[0] - b[0]).slice(1);
+}
+
+function labelWidth(_, labels) {
+  return 16 + 6.3 * Math.max(3, ...(labels ?? []).map((label) => label.length));
 }
 
 function seconds(value) {

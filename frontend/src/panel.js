@@ -20,10 +20,14 @@ export default () => {
           asking = true;
           return;
         }
-        for (const view of views) view.soon();
+        for (const view of views) {
+          view.connected(true);
+          view.soon();
+        }
       };
+      // The event does not say which way it went. Connected is where we start; a message says "back".
       const live = () => {
-        if (model.comm_live === false) for (const view of views) view.disconnect();
+        for (const view of views) view.connected(false);
       };
       model.on("msg:custom", take);
       model.on("comm_live_update", live);

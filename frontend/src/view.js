@@ -12,6 +12,7 @@ export class View {
     this.store = store;
     this.command = command;
     this.asked = null;
+    this.gone = false;
     this.#build();
     this.charts = new Charts(store);
     this.chartsAt.replaceWith(this.charts.node);
@@ -30,7 +31,8 @@ export class View {
     say(this.pill, state.status);
     say(this.stage, state.stage);
     say(this.attempt, state.attempt > 1 ? `attempt ${state.attempt} of ${Math.max(state.attempt, state.attempts_allowed)}` : "");
-    say(this.message, state.message);
+    const lost = this.gone && !FINAL.has(state.status);
+    say(this.message, lost ? `The kernel is gone, the job goes on: mltemporal.job(${state.id}) follows it.` : state.message);
     say(this.error, state.error);
     this.#drawButtons(state);
     this.#drawProgress(state);
@@ -42,13 +44,11 @@ export class View {
     this.#tick();
   }
 
-  /** The kernel is gone: what is shown is the last that was heard. */
-  disconnect() {
-    this.gone = true;
-    if (!FINAL.has(this.store.state.status)) {
-      say(this.message, `The kernel is gone, the job is not: mltemporal.job(${this.store.state.id}) shows it again.`);
-    }
-    this.#drawButtons(this.store.state);
+  /** The kernel is gone, or back: without it, what is shown is the last that was heard. */
+  connected(yes) {
+    if (this.gone === !yes) return;
+    this.gone = !yes;
+    this.draw();
   }
 
   dispose() {
@@ -139,13 +139,13 @@ export class View {
   #drawProgress(state) {
     const { step, total, status } = state;
     const known = total > 0 && step !== null;
-    const share = status === "succeeded" ? 1 : known ? Math.min(1, step / total) : 0;
+    const share = known ? Math.min(1, step / total) : 0;
     this.bar.classList.toggle("mlt-moving", !known && status === "running");
-    this.bar.hidden = FINAL.has(status) && status !== "succeeded" && !known;
+    this.bar.hidden = status === "succeeded" || (FINAL.has(status) && !known);
     this.fill.style.width = `${100 * share}%`;
     if (known) this.bar.setAttribute("aria-valuenow", Math.round(100 * share));
     const percent = known ? `  ·  ${Math.floor((100 * step) / total)} %` : "";
-    say(this.done, known ? `${step} / ${total}${percent}` : step === null ? "" : `step ${step}`);
+    say(this.done, status === "succeeded" ? "" : known ? `${step} / ${total}${percent}` : step === null ? "" : `step ${step}`);
     say(this.pace, status === "running" && state.rate > 0 ? rate(state.rate) : "");
   }
 

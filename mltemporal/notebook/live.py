@@ -26,7 +26,8 @@ from mltemporal.views import JobView
 if TYPE_CHECKING:
     from mltemporal.handles import TrainingJob
 
-SAVE_EVERY_S = 10.0
+SAVE_EVERY_S = 5.0
+"""How old the static form of a running job may be: a notebook saved now shows it."""
 
 
 class LiveJob:

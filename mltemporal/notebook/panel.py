@@ -44,7 +44,7 @@ class Panel(anywidget.AnyWidget):  # type: ignore[misc]  # anywidget has no stub
     snapshot = traitlets.Any().tag(sync=True, to_json=lambda _, panel: panel._whole())  # noqa: SLF001
     twin = traitlets.Unicode().tag(sync=True)
 
-    def __init__(self, picture: Picture, command: Callable[[str], None]) -> None:
+    def __init__(self, picture: Picture, command: Callable[[str], object]) -> None:
         self._lock = threading.RLock()
         self._picture = picture
         self._told = picture.facts()

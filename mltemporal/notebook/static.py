@@ -53,8 +53,10 @@ def to_html(picture: Picture, *, twin: str = "", now: float | None = None) -> st
         _notes(view.notes),
         _log(view.log_tail),
     ]
+    names = _text(f"mltemporal-job {twin}".strip())
     return (
-        f'<div class="{_text(f"mltemporal-job {twin}".strip())}" style="max-width:900px;margin:4px 0;'
+        f"{_without_panel(twin) if twin and not view.status.final else ''}"
+        f'<div class="{names}" style="box-sizing:border-box;max-width:900px;margin:4px 0;'
         f"padding:10px 14px;border:1px solid rgba(128,128,128,0.35);border-left:3px solid {tone};"
         f'border-radius:4px;font-size:13px;line-height:1.45">{"".join(parts)}</div>'
     )
@@ -100,6 +102,15 @@ def _text(text: str) -> str:
     return escape(clean(text), quote=True)
 
 
+def _without_panel(twin: str) -> str:
+    """Hide the output of the live panel behind this one where there is no panel any more.
+
+    JupyterLab would say "Error displaying widget: model not found" there.
+    """
+    panel = f".jp-OutputArea-child:has(.{twin}) + .jp-OutputArea-child"
+    return f"<style>{panel}:not(:has(.mlt)) {{ display: none; }}</style>"
+
+
 def _line(text: str, style: str = "") -> str:
     return f'<div style="margin-top:4px;{style}">{_text(text)}</div>' if text else ""
 
@@ -123,7 +134,7 @@ def _head(picture: Picture, tone: str) -> str:
 
 
 def _progress(picture: Picture, tone: str) -> str:
-    if picture.share is None:
+    if picture.share is None or picture.view.status is JobStatus.SUCCEEDED:
         return ""
     bar = "height:6px;border-radius:3px"
     return (
@@ -142,7 +153,7 @@ def _metrics(metrics: dict[str, float]) -> str:
     )
     return (
         f'<table style="border-collapse:collapse;margin:8px 0 2px;border:0">'
-        f"<tr>{heads}</tr><tr>{values}</tr></table>"
+        f'<tr style="background:none">{heads}</tr><tr style="background:none">{values}</tr></table>'
     )
 
 
@@ -150,18 +161,19 @@ def _charts(picture: Picture) -> str:
     groups = picture.curves.charts()
     if not groups:
         return ""
-    images = "".join(_image(picture, metrics) for metrics in groups[:_CHARTS_SHOWN])
     more = len(groups) - _CHARTS_SHOWN
     rest = _dim("div", f"{more} more metrics: mltemporal.job({picture.view.id}).plot()") if more > 0 else ""
-    return f'<div style="margin-top:8px">{images}{rest}</div>'
+    return f'<div style="margin-top:8px">{_image(picture, groups[:_CHARTS_SHOWN])}{rest}</div>'
 
 
-def _image(picture: Picture, metrics: list[str]) -> str:
-    data = base64.b64encode(svg.chart(picture.curves, metrics).encode()).decode()
+def _image(picture: Picture, groups: list[list[str]]) -> str:
+    text, width, height = svg.charts(picture.curves, groups)
+    data = base64.b64encode(text.encode()).decode()
+    names = ", ".join(name for group in groups for name in group)
     return (
-        f'<img src="data:image/svg+xml;base64,{data}" alt="{_text(", ".join(metrics))}" '
-        f'width="{svg.WIDTH}" height="{svg.HEIGHT}" '
-        'style="display:inline-block;margin:0 8px 6px 0;max-width:100%">'
+        f'<img src="data:image/svg+xml;base64,{data}" alt="curves of {_text(names)}" '
+        f'width="{width}" height="{height}" '
+        'style="max-width:100%;height:auto">'
     )
 
 

@@ -9,26 +9,40 @@ from mltemporal.notebook.curves import Curves, thinned
 from mltemporal.notebook.words import clean, duration, number
 
 COLOURS = ("#1976d2", "#f57c00", "#2e9e5b", "#c2185b", "#7e57c2", "#00838f")
-WIDTH, HEIGHT = 380, 196
-_LEFT, _RIGHT, _TOP, _BOTTOM = 52, 12, 30, 26
+WIDTH, HEIGHT, _GAP = 345, 180, 8
+_RIGHT, _TOP, _BOTTOM = 12, 30, 26
 _POINTS_DRAWN = 400
 _GREY = 'fill="#616161"'
 
 
-def chart(curves: Curves, metrics: list[str]) -> str:
-    """Return one chart of ``metrics`` on a white rectangle, legend and attempts included."""
+def charts(curves: Curves, groups: list[list[str]]) -> tuple[str, int, int]:
+    """Return one picture of a chart for each of ``groups``, two side by side; and its width and height."""
+    columns = min(2, len(groups))
+    width, height = columns * (WIDTH + _GAP) - _GAP, math.ceil(len(groups) / columns) * (HEIGHT + _GAP) - _GAP
+    placed = "".join(
+        f'<svg x="{index % columns * (WIDTH + _GAP)}" y="{index // columns * (HEIGHT + _GAP)}">'
+        f"{_chart(curves, metrics)}</svg>"
+        for index, metrics in enumerate(groups)
+    )
+    picture = (
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" '
+        f'viewBox="0 0 {width} {height}" font-family="system-ui,sans-serif" font-size="11">'
+        f'<rect width="{width}" height="{height}" rx="4" fill="#ffffff"/>{placed}</svg>'
+    )
+    return picture, width, height
+
+
+def _chart(curves: Curves, metrics: list[str]) -> str:
+    """One chart with its legend, and a dashed line where a new attempt begins."""
     lines = [line for metric in metrics for line in curves.of(metric)]
     drawn = [(line, *curves.xy(line)) for line in lines]
     xs = [x for _, line_xs, _ in drawn for x in line_xs] or [0.0]
     ys = [y for _, _, line_ys in drawn for y in line_ys] or [0.0]
-    x_of, y_of = _Scale(min(xs), max(xs), _LEFT, WIDTH - _RIGHT), _Scale(*_padded(ys), HEIGHT - _BOTTOM, _TOP)
+    y_of = _Scale(*_padded(ys), HEIGHT - _BOTTOM, _TOP)
+    left = 14 + 6.4 * max(len(number(y)) for y in _ticks(y_of.low, y_of.high, 4))
+    x_of = _Scale(min(xs), max(xs), left, WIDTH - _RIGHT)
     newest = max((line.attempt for line in lines), default=0)
-    parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{HEIGHT}" '
-        f'viewBox="0 0 {WIDTH} {HEIGHT}" font-family="system-ui,sans-serif" font-size="11">',
-        f'<rect width="{WIDTH}" height="{HEIGHT}" rx="4" fill="#ffffff"/>',
-        *_axes(curves, x_of, y_of),
-    ]
+    parts = _axes(curves, x_of, y_of)
     starts: dict[int, float] = {}
     for line, line_xs, line_ys in drawn:
         if not line_xs:
@@ -41,8 +55,7 @@ def chart(curves: Curves, metrics: list[str]) -> str:
         )
     first = min(starts, default=0)
     parts += [_attempt(attempt, x_of(x)) for attempt, x in sorted(starts.items()) if attempt != first]
-    parts += [_legend(curves, metrics), "</svg>"]
-    return "".join(parts)
+    return "".join([*parts, _legend(curves, metrics, left)])
 
 
 class _Scale:
@@ -64,20 +77,21 @@ def _axes(curves: Curves, x_of: _Scale, y_of: _Scale) -> list[str]:
     parts = []
     for y in _ticks(y_of.low, y_of.high, 4):
         parts += [
-            f'<path d="M{_LEFT},{y_of(y):.1f} H{WIDTH - _RIGHT}" stroke="#e4e4e4"/>',
-            f'<text x="{_LEFT - 6}" y="{y_of(y) + 4:.1f}" text-anchor="end" {_GREY}>{number(y)}</text>',
+            f'<path d="M{x_of.start},{y_of(y):.1f} H{WIDTH - _RIGHT}" stroke="#e4e4e4"/>',
+            f'<text x="{x_of.start - 6}" y="{y_of(y) + 4:.1f}" text-anchor="end" {_GREY}>{number(y)}</text>',
         ]
-    for x in _ticks(x_of.low, x_of.high, 5):
+    for x in _ticks(x_of.low, x_of.high, 5, whole=curves.axis == "step"):
         label = number(x) if curves.axis == "step" else duration(x)
         parts.append(f'<text x="{x_of(x):.1f}" y="{HEIGHT - 9}" text-anchor="middle" {_GREY}>{label}</text>')
     return parts
 
 
-def _ticks(low: float, high: float, about: int) -> list[float]:
+def _ticks(low: float, high: float, about: int, whole: bool = False) -> list[float]:
     """Round numbers between ``low`` and ``high``."""
     raw = (high - low) / about
     size = 10 ** math.floor(math.log10(raw))
     step = next(size * factor for factor in (1, 2, 5, 10) if size * factor >= raw)
+    step = max(1, step) if whole else step
     first = math.ceil(low / step)
     return [index * step for index in range(first, math.floor(high / step) + 1)]
 
@@ -98,22 +112,21 @@ def _attempt(attempt: int, x: float) -> str:
     )
 
 
-def _legend(curves: Curves, metrics: list[str]) -> str:
+def _legend(curves: Curves, metrics: list[str], x: float) -> str:
     """The metrics' names and latest values, as many as fit."""
     parts: list[str] = []
-    x = _LEFT
     for index, metric in enumerate(metrics):
         label = clean(metric)[:28]
         lines = curves.of(metric)
         latest = number(lines[-1].values[-1]) if lines else "–"
         width = 22 + 6.2 * (len(label) + len(latest) + 1)
         if x + width > WIDTH and parts:
-            parts.append(f'<text x="{x}" y="19" {_GREY}>…</text>')
+            parts.append(f'<text x="{x:.1f}" y="19" {_GREY}>…</text>')
             break
         parts.append(
-            f'<circle cx="{x + 4}" cy="15" r="4" fill="{COLOURS[index % len(COLOURS)]}"/>'
-            f'<text x="{x + 12}" y="19" fill="#424242">{escape(label, quote=True)} '
+            f'<circle cx="{x + 4:.1f}" cy="15" r="4" fill="{COLOURS[index % len(COLOURS)]}"/>'
+            f'<text x="{x + 12:.1f}" y="19" fill="#424242">{escape(label, quote=True)} '
             f'<tspan font-weight="600">{latest}</tspan></text>'
         )
-        x += int(width)
+        x += width
     return "".join(parts)
