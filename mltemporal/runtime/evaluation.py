@@ -31,7 +31,7 @@ def evaluate(model: Any, held_out: pandas.DataFrame, target: str, task: str) -> 
             else _regression(model, features, truth)
         )
     except Exception as error:
-        reporting.note(f"the model was trained and not evaluated: {type(error).__name__}: {error}")
+        reporting.note(f"the model was trained and not evaluated: {type(error).__name__}: {str(error)[:300]}")
         return {}
     return {name: value for name, value in metrics.items() if math.isfinite(value)}
 

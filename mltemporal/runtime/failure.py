@@ -17,8 +17,8 @@ def failure_of(error: BaseException) -> RunFailure:
     """Return why the training failed. Only errors of ours can say that trying again helps."""
     return RunFailure(
         type=type(error).__name__,
-        message=error.what if isinstance(error, MLTemporalError) else str(error),
-        traceback=users_traceback(error),
+        message=_shortened(error.what if isinstance(error, MLTemporalError) else str(error), 2_000),
+        traceback=_shortened(users_traceback(error), 50_000),
         next_step=_next_step(error),
         retryable=isinstance(error, MLTemporalError) and error.retryable,
     )
@@ -46,6 +46,13 @@ def _chain(told: traceback.TracebackException) -> Iterator[traceback.TracebackEx
 
 def _is_ours(frame: traceback.FrameSummary) -> bool:
     return frame.filename.startswith(_OURS) or frame.filename.startswith("<frozen ")
+
+
+def _shortened(text: str, limit: int) -> str:
+    """Leave out the middle: an error's text may hold a whole table, and workflows carry it."""
+    if len(text) <= limit:
+        return text
+    return f"{text[: limit // 2]}\n…\n{text[-limit // 2 :]}"
 
 
 def _next_step(error: BaseException) -> str:

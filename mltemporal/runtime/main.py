@@ -63,7 +63,7 @@ def _run(job: Job) -> RunOutput:
 def _save_model(job: Job, trained: Trained) -> ModelRef | None:
     if trained.model is None:
         return None
-    from mltemporal.models import save_model
+    from mltemporal.model_files import save_model
 
     reporting.stage("saving the model")
     return save_model(

@@ -15,7 +15,7 @@ from typing import Any
 from mltemporal.runtime import checkpoint, reporting
 
 _HOOK = "_check_early_stopping_loss"
-_CHECKPOINT_EVERY_S = 2.0
+_CHECKPOINT_EVERY_S = 1.0
 _CHECKPOINT_SHARE = 0.05
 """Most of the time that checkpoints may take."""
 

@@ -28,7 +28,7 @@ def train(job: Job) -> Trained:
         return _without_target(estimator, frame, job)
     target = job.spec.target
     frame = with_target(frame, target)
-    task = task_of(estimator, frame[target], target)
+    task = task_of(estimator, targets.task_of(frame[target], target)[0])
     seen, held_out = hold_out(
         frame, target, share=job.spec.test_size, seed=job.spec.seed, stratify=task == targets.CLASSIFICATION
     )
@@ -42,14 +42,20 @@ def train(job: Job) -> Trained:
     )
 
 
-def task_of(model: Any, series: pandas.Series, target: str) -> str:
+def task_of(model: Any, suggested: str) -> str:
     """Return what ``model`` does by its own word, else what the target's values suggest."""
-    kind = getattr(model, "_estimator_type", None)
-    if kind is None and hasattr(model, "__sklearn_tags__"):
-        kind = model.__sklearn_tags__().estimator_type
-    if kind == "classifier" or (kind is None and hasattr(model, "predict_proba")):
-        return targets.CLASSIFICATION
-    return targets.REGRESSION if kind == "regressor" else targets.task_of(series, target)[0]
+    kind = getattr(model, "_estimator_type", None) or _tagged_type(model)
+    if kind is None and hasattr(model, "predict_proba"):
+        kind = "classifier"
+    return {"classifier": targets.CLASSIFICATION, "regressor": targets.REGRESSION}.get(kind or "", suggested)
+
+
+def _tagged_type(model: Any) -> str | None:
+    try:
+        kind: str | None = model.__sklearn_tags__().estimator_type
+    except AttributeError:  # no estimator of scikit-learn's kind, or one of an older kind
+        return None
+    return kind
 
 
 def _without_target(estimator: Any, frame: pandas.DataFrame, job: Job) -> Trained:

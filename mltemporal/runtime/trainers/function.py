@@ -27,25 +27,30 @@ def train(job: Job) -> Trained:
     function, params = restore(job.spec.trainer, job.storage)
     data, target = load_table(job), job.spec.target
     held_out = data.iloc[:0]
-    if target is not None and job.spec.test_size > 0:
-        data, held_out = _split(data, target, job)
+    suggested = ""
+    if target is not None:
+        suggested = targets.task_of(data[target], target)[0]
+        data, held_out = hold_out(
+            data,
+            target,
+            share=job.spec.test_size,
+            seed=job.spec.seed,
+            stratify=suggested == targets.CLASSIFICATION,
+        )
+        data = data.reset_index(drop=True)
     reporting.stage("training")
     model, metrics, value = _sorted_out(run_users_code(lambda: _call(function, data, params)))
     if model is None:
         return Trained(value=value, metrics=metrics)
-    task = None
-    features: tuple[str, ...] = ()
-    if target is not None:
-        task = task_of(model, data[target], target)
-        features = tuple(features_of(model, data, target).columns)
-        metrics = evaluate(model, held_out, target, task) | metrics  # the user's own word counts
-    return Trained(model=model, task=task, features=features, metrics=metrics)
-
-
-def _split(data: pandas.DataFrame, target: str, job: Job) -> tuple[pandas.DataFrame, pandas.DataFrame]:
-    stratify = targets.task_of(data[target], target)[0] == targets.CLASSIFICATION
-    seen, held_out = hold_out(data, target, share=job.spec.test_size, seed=job.spec.seed, stratify=stratify)
-    return seen.reset_index(drop=True), held_out
+    if target is None:
+        return Trained(model=model, metrics=metrics)
+    task = task_of(model, suggested)
+    return Trained(
+        model=model,
+        task=task,
+        features=tuple(features_of(model, data, target).columns),
+        metrics=evaluate(model, held_out, target, task) | metrics,  # the user's own word counts
+    )
 
 
 def _call(function: Any, data: pandas.DataFrame, params: dict[str, Any]) -> Any:

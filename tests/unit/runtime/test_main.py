@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mltemporal.models import load_model
+from mltemporal.model_files import load_model
 from mltemporal.specs import TrainerRef
 
 
@@ -69,11 +69,11 @@ def test_the_baseline_regresses_and_says_which_rows_it_leaves_out(runner: Any, p
 
 def test_a_killed_baseline_goes_on_where_it_was_and_gives_the_same_model(runner: Any) -> None:
     random = np.random.default_rng(0)
-    frame = pd.DataFrame(random.normal(size=(5_000, 10)), columns=[f"x{i}" for i in range(10)])
+    frame = pd.DataFrame(random.normal(size=(30_000, 20)), columns=[f"x{i}" for i in range(20)])
     frame["y"] = frame["x0"] * 2 + np.sin(frame["x1"] * 3) + random.normal(size=len(frame))
 
     def ask(iterations: int) -> None:
-        params = {"max_iter": iterations, "learning_rate": 0.001, "max_leaf_nodes": 8}
+        params = {"max_iter": iterations, "learning_rate": 0.001, "max_leaf_nodes": 63}
         runner.ask(frame, runner.code("baseline", params), target="y")
 
     ask(100_000)
