@@ -116,16 +116,16 @@ def train(
     here = session.current()
     launcher = LocalLauncher(here.settings.home, here.settings.storage_url, here.settings.max_local_jobs)
     launcher.check_resources(draft.resources)
+    address = here.ready().temporal_address
     if dry_run:
+        _try_services(here)
         return DryRun(
             (
                 f"dataset: {checked.label}",
                 f"trainer: {captured.label} ({captured.kind})",
                 f"target: {predicted!r}" + (f" ({why})" if why else ""),
-                f"services: {here.stack.temporal_address}, database and storage answer",
+                f"services: Temporal at {address}, database and storage answer",
             )
-            if _services_answer(here)
-            else ()
         )
     database, storage = here.database, here.storage
     ref = checked.store(storage)
@@ -193,11 +193,10 @@ def _supervised(estimator: object) -> bool:
         return getattr(estimator, "_estimator_type", None) in ("classifier", "regressor")
 
 
-def _services_answer(here: session.Session) -> bool:
+def _try_services(here: session.Session) -> None:
     here.storage.check()
     here.database.revision()
     background.run(here.client())
-    return True
 
 
 def _start(here: session.Session, row: JobRow, *, new: bool) -> None:
@@ -287,9 +286,10 @@ def connect(profile: str | None = None, *, home: str | None = None) -> StackStat
     from mltemporal.settings import load_settings
 
     changes = {"TEMPORAL_PROFILE": profile, "MLTEMPORAL_HOME": home}
-    env = {**os.environ, **{name: value for name, value in changes.items() if value is not None}}
-    session.replace(load_settings(env))
-    _ = session.current().database
+    # Temporal's own client, and the services started from here, read the environment themselves.
+    os.environ.update({name: value for name, value in changes.items() if value is not None})
+    session.replace(load_settings())
+    session.current().ready()
     return status()
 
 

@@ -23,23 +23,19 @@ class Session:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self._lock = threading.RLock()
-        self._client: Client | None = None
+        self._lock = threading.Lock()
+        self._client: tuple[str, Client] | None = None
 
-    @cached_property
-    def stack(self) -> StackState:
-        """The embedded services, started if they are not there yet.
+    def ready(self) -> StackState:
+        """Return the running services; starts them if they are not there. Takes microseconds if they are.
 
         Raises:
-            StackError: they cannot be started.
+            StackError, InvalidRequest: they cannot be started.
             VersionMismatch: they were started by another version of mltemporal.
         """
         from mltemporal import stack
 
-        with self._lock:
-            running = stack.up(self.settings)
-            stack.check_version(running)
-            return running
+        return stack.up(self.settings)
 
     @cached_property
     def database(self) -> Database:
@@ -47,7 +43,7 @@ class Session:
         from mltemporal.database import Database
 
         with self._lock:
-            _ = self.stack  # prepares the database
+            self.ready()  # prepares the database
             return Database.open(self.settings.database_url)
 
     @cached_property
@@ -59,16 +55,20 @@ class Session:
 
     async def client(self) -> Client:
         """The Temporal client; call on the background loop, to which it belongs."""
-        if self._client is None:
-            from mltemporal import stack
+        from mltemporal import stack
 
-            self._client = await stack.connect(self.settings)
-        return self._client
+        running = stack.state(self.settings)
+        address = running.temporal_address if running is not None else ""
+        if self._client is None or self._client[0] != address:  # the stack may have moved to another port
+            self._client = (address, await stack.connect(self.settings))
+        return self._client[1]
 
     @cached_property
     def task_queue(self) -> str:
         """Where the workers of this database listen."""
-        return self.settings.task_queue or f"mltemporal-{self.database.id}"
+        from mltemporal.stack.overview import task_queue
+
+        return task_queue(self.settings, self.database)
 
     @cached_property
     def user(self) -> str:
@@ -76,9 +76,13 @@ class Session:
         return f"{getpass.getuser()}@{platform.node()}"
 
     def job_url(self, workflow_id: str) -> str:
-        """Return the workflow's page in Temporal's Web UI; empty where there is none."""
-        web_ui, namespace = self.stack.web_ui, self.stack.namespace
-        return f"{web_ui}/namespaces/{namespace}/workflows/{workflow_id}" if web_ui else ""
+        """Return the workflow's page in Temporal's Web UI; empty where there is none now."""
+        from mltemporal import stack
+
+        running = stack.state(self.settings)
+        if running is None or not running.web_ui:
+            return ""
+        return f"{running.web_ui}/namespaces/{running.namespace}/workflows/{workflow_id}"
 
     def close(self) -> None:
         """Forget the connections; jobs and services go on."""

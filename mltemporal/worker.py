@@ -27,6 +27,7 @@ from mltemporal.errors import MLTemporalError, ServiceUnavailable
 from mltemporal.launchers.local import LocalLauncher
 from mltemporal.settings import Settings, load_settings
 from mltemporal.stack import connect
+from mltemporal.stack.overview import task_queue
 from mltemporal.storage import Storage
 from mltemporal.version import __version__
 from mltemporal.workflows.activities.kubernetes import JobActivities
@@ -60,11 +61,6 @@ def build_worker(client: Client, database: Database, settings: Settings) -> Work
         sticky_queue_schedule_to_start_timeout=timedelta(seconds=2),
         graceful_shutdown_timeout=timedelta(0),
     )
-
-
-def task_queue(settings: Settings, database: Database) -> str:
-    """Return the task queue of this database: two databases on one Temporal never mix."""
-    return settings.task_queue or f"mltemporal-{database.id}"
 
 
 async def run_worker(settings: Settings) -> None:

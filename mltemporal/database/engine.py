@@ -33,8 +33,13 @@ class Database:
     def __init__(self, engine: sa.Engine) -> None:
         self.engine = engine
 
+    @property
+    def url(self) -> str:
+        """Where it is, without the password."""
+        return self.engine.url.render_as_string(hide_password=True)
+
     def __repr__(self) -> str:
-        return f"Database({self.engine.url.render_as_string(hide_password=True)!r})"
+        return f"Database({self.url!r})"
 
     @classmethod
     def open(cls, url: str) -> Database:
@@ -50,7 +55,7 @@ class Database:
         if found is None:
             database.close()
             raise ServiceUnavailable(
-                f"the database {database!r} has no tables of ours yet",
+                f"the database {database.url!r} has no tables of ours yet",
                 "run `mltemporal up`, or `mltemporal db upgrade`",
             )
         if found != HEAD:
@@ -152,10 +157,20 @@ def _engine(url: str) -> sa.Engine:
         ) from error
     if parsed.get_backend_name() == "sqlite":
         if parsed.database:
-            Path(parsed.database).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            _make_folder(Path(parsed.database).parent)
         sa.event.listen(engine, "connect", _configure_sqlite)
         sa.event.listen(engine, "begin", _begin_immediately)
     return engine
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise InvalidRequest(
+            f"the database's folder {str(folder)!r} cannot be made: {error.strerror}",
+            "set MLTEMPORAL_DATABASE_URL, or MLTEMPORAL_HOME, to a place that you can write to",
+        ) from error
 
 
 def _configure_sqlite(connection: Any, _record: object) -> None:
@@ -178,7 +193,7 @@ def _translated(database: Database) -> Iterator[None]:
         raise  # a conflict is an answer; who inserted knows what it means
     except (OperationalError, DBAPIError) as error:
         raise ServiceUnavailable(
-            f"the database {database!r} does not answer: {error.orig}",
+            f"the database {database.url!r} does not answer: {error.orig}",
             "check that it runs and that the disk is not full; what was being written was rolled back",
         ) from error
 
