@@ -22,7 +22,7 @@ from typing import Any
 import anywidget
 import traitlets
 
-from mltemporal.notebook.curves import Line
+from mltemporal.curves import Line
 from mltemporal.notebook.picture import Picture
 from mltemporal.views import JobView
 

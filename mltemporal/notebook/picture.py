@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from mltemporal.notebook.curves import Curves, Line
+from mltemporal.curves import Curves, Line
 from mltemporal.notebook.pace import Pace
 from mltemporal.notebook.words import clean
 from mltemporal.specs import JobStatus

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from html import escape
 
-from mltemporal.notebook.curves import Curves, thinned
+from mltemporal.curves import Curves, thinned
 from mltemporal.notebook.words import clean, duration, number
 
 COLOURS = ("#1976d2", "#f57c00", "#2e9e5b", "#c2185b", "#7e57c2", "#00838f")

@@ -1,6 +1,6 @@
 """The metrics of a job as lines: one for each metric and attempt, of bounded size.
 
-Panel and static picture draw the same `Curves`, so both show the same axis and the same charts.
+Panel, static picture and figures draw the same `Curves`: the same axis, the same charts.
 """
 
 from __future__ import annotations
@@ -95,11 +95,18 @@ class Curves:
     def charts(self) -> list[list[str]]:
         """Return the metrics chart by chart: ``train_loss`` and ``valid_loss`` share one."""
         groups: dict[str, list[str]] = {}
-        for metric, _ in self.lines:
-            group = groups.setdefault(_subject(metric), [])
-            if metric not in group:
-                group.append(metric)
+        for metric in dict.fromkeys(metric for metric, _ in self.lines):
+            groups.setdefault(_subject(metric), []).append(metric)
         return list(groups.values())
+
+    def starts(self) -> dict[int, float]:
+        """Return where on the x axis each attempt begins."""
+        found: dict[int, float] = {}
+        for line in self.lines.values():
+            xs, _ = self.xy(line)
+            if xs:
+                found[line.attempt] = min(xs[0], found.get(line.attempt, xs[0]))
+        return dict(sorted(found.items()))
 
 
 def _subject(metric: str) -> str:
