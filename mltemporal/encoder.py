@@ -15,6 +15,9 @@ MAX_CATEGORIES = 255
 """As many as scikit-learn's histogram boosting takes."""
 
 _ISO_DATE = r"\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}.*)?"
+_LARGEST = 1e300
+"""Stands for infinity: the booster subtracts neighbours when it chooses its bins."""
+
 _KINDS_OF_OBJECTS = {
     **dict.fromkeys(("integer", "floating", "mixed-integer-float", "decimal", "boolean"), "number"),
     **dict.fromkeys(("datetime", "datetime64", "date"), "date"),
@@ -119,7 +122,7 @@ class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # sc
         if kind == "date":
             return _date_parts(column)
         if kind == "number":
-            return [_numbers(column)]
+            return [np.clip(_numbers(column), -_LARGEST, _LARGEST)]
         codes = {value: float(code) for code, value in enumerate(self.categories_[name])}
         unseen = float(len(codes)) if name in self.grouped_ else np.nan
         positions, values = pd.factorize(column)

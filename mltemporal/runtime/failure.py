@@ -6,11 +6,10 @@ import traceback
 from collections.abc import Iterator
 from pathlib import Path
 
-import mltemporal
 from mltemporal.errors import MLTemporalError
 from mltemporal.specs import RunFailure
 
-_OURS = str(Path(mltemporal.__file__).parent) + "/"
+_OURS = str(Path(__file__).parents[1]) + "/"
 
 
 def failure_of(error: BaseException) -> RunFailure:

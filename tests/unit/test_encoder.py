@@ -35,6 +35,10 @@ def test_numbers_stay_and_missing_ones_are_nan(column: object) -> None:
     same([1.5, NAN, 3.0], encoded(column))
 
 
+def test_infinity_is_a_very_large_number() -> None:
+    same([1.0, 1e300, -1e300], encoded([1.0, np.inf, -np.inf]))
+
+
 @pytest.mark.parametrize(
     "column", [[True, False, None], pd.array([True, False, None], dtype="boolean"), [1.0, 0.0, None]]
 )

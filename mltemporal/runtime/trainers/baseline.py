@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from mltemporal.encoder import TableEncoder
 
 DEFAULT_ITERATIONS = 300
+DEFAULT_ITERATIONS_UNVALIDATED = 100
+"""Where nothing stops early, more would only learn the rows by heart."""
+
 _LEAST_ROWS_TO_VALIDATE = 200
 _MANY_ROWS = 2000
 _LISTED = 8
@@ -90,17 +93,17 @@ def _booster(task: str, params: dict[str, Any], known: Any, categorical: list[bo
     """
     from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
-    params = {"max_iter": DEFAULT_ITERATIONS, **params}
-    stop_early = params.pop("early_stopping", "auto")
-    if not stop_early:
+    params = dict(params)
+    wanted = params.pop("early_stopping", True)
+    obstacle = _obstacle_to_validation(task, known)
+    if wanted and not obstacle:
+        fraction = 0.1 if len(known) >= _MANY_ROWS else 0.2
+        params = {"max_iter": DEFAULT_ITERATIONS, "validation_fraction": fraction, **params}
+    else:
+        params = {"max_iter": DEFAULT_ITERATIONS_UNVALIDATED, **params}
         params |= {"validation_fraction": None, "n_iter_no_change": params["max_iter"] + 1}
-    elif not _can_validate(task, known):
-        reporting.note(
-            f"{len(known):,} rows are too few to stop early by a validation split: all iterations are run"
-        )
-        params |= {"validation_fraction": None, "n_iter_no_change": params["max_iter"] + 1}
-    elif "validation_fraction" not in params:
-        params["validation_fraction"] = 0.1 if len(known) >= _MANY_ROWS else 0.2
+        if wanted:
+            reporting.note(f"{obstacle}, so all {params['max_iter']} iterations are run: nothing stops early")
     kind = HistGradientBoostingClassifier if task == targets.CLASSIFICATION else HistGradientBoostingRegressor
     return kind(
         **params,
@@ -111,13 +114,16 @@ def _booster(task: str, params: dict[str, Any], known: Any, categorical: list[bo
     )
 
 
-def _can_validate(task: str, known: Any) -> bool:
-    """Whether scikit-learn can hold out a stratified validation part that says something."""
+def _obstacle_to_validation(task: str, known: Any) -> str:
+    """Return why no stratified validation part that says something can be held out; empty where it can."""
     import numpy
 
     if len(known) < _LEAST_ROWS_TO_VALIDATE:
-        return False
-    if task != targets.CLASSIFICATION:
-        return True
-    counts = numpy.unique(known, return_counts=True)[1]
-    return bool(counts.min() >= 2 and len(counts) <= 0.1 * len(known))
+        return f"there are only {len(known):,} rows to train on"
+    if task == targets.CLASSIFICATION:
+        classes, counts = numpy.unique(known, return_counts=True)
+        if counts.min() < 2:
+            return f"the class {str(classes[counts.argmin()])[:100]!r} has only one row to train on"
+        if len(counts) > 0.1 * len(known):
+            return f"{len(counts):,} classes in {len(known):,} rows are many"
+    return ""

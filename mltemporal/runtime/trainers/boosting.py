@@ -58,8 +58,9 @@ class _Watcher:
 
     def __call__(self, *args: Any, **kwargs: Any) -> bool:
         stop: bool = self._check(*args, **kwargs)
-        self._iteration = len(self._booster.train_score_) - 1  # the first score is from before any tree
-        _report(self._booster, self._iteration)
+        iteration = len(self._booster.train_score_) - 1  # the first score is from before any tree
+        _report(self._booster, iteration)
+        self._iteration = iteration  # after the report: a stop in between repeats a point, and loses none
         if not stop and time.monotonic() >= self._save_at:
             started = time.monotonic()
             self.save()

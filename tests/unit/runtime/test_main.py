@@ -116,7 +116,7 @@ def test_an_asked_baseline_stops_with_a_last_checkpoint(runner: Any) -> None:
     assert run.output is None
     assert run.failure is None
     [*_, last] = runner.storage.get_note("job-1", "checkpoints", list)
-    assert last["step"] == run.steps[-1]
+    assert last["step"] in run.steps[-2:]
 
 
 def test_an_estimator_is_fitted_and_evaluated(runner: Any) -> None:
