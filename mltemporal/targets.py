@@ -85,8 +85,8 @@ def find_target(frame: pd.DataFrame, *, names_hint: str | None = None) -> Target
 
 
 def _chosen(frame: pd.DataFrame, name: str, how: str) -> TargetChoice:
-    task, what = _judge(frame[name], name)
-    return TargetChoice(target=name, task=task, why=f"predicting {name!r} ({how}, {what}): {task}")
+    task, _ = _judge(frame[name], name)
+    return TargetChoice(target=name, task=task, why=f"the target is {name!r}: {how}")
 
 
 def _ambiguous(candidates: list[str]) -> InvalidDataset:

@@ -66,20 +66,17 @@ def table(**columns: object) -> pd.DataFrame:
 def test_a_dataset_that_names_its_target_is_believed() -> None:
     choice = find_target(table(target=NUMBERS, other=WORDS), names_hint="other")
     assert ("other", "classification") == (choice.target, choice.task)
-    assert "predicting 'other' (named by the dataset, 3 classes): classification" == choice.why
+    assert "the target is 'other': named by the dataset" == choice.why
 
 
 def test_a_conventional_name_is_the_target_wherever_it_stands() -> None:
     choice = find_target(table(Species=WORDS, year=CODES))
-    assert "predicting 'Species' (a conventional name, 3 classes): classification" == choice.why
+    assert "the target is 'Species': a conventional name" == choice.why
 
 
 def test_the_last_column_is_the_target_when_it_alone_holds_classes() -> None:
     choice = find_target(table(variety=WORDS))
-    assert (
-        "predicting 'variety' (last column, the only one with classes, 3 classes): classification"
-        == choice.why
-    )
+    assert "the target is 'variety': last column, the only one with classes" == choice.why
 
 
 def test_a_toy_table_of_x_and_y_predicts_y() -> None:

@@ -176,6 +176,7 @@ class JobActivities:
         reason = "" if output is not None else self._reason(job, attempt, end, failure)
         self._database.jobs.end_attempt(job.id, attempt.number, phase=phase, reason=reason, log_json=log_json)
         if phase is Phase.INTERRUPTED:
+            self._database.jobs.set_status(job.id, JobStatus.STARTING, "waiting to try again")
             raise TrainingInterrupted(
                 f"attempt {attempt.number} of job {job.id} was interrupted: {end.reason}"
             )

@@ -25,6 +25,13 @@ def test_a_report_in_a_tracked_loop_gets_the_loops_count(job: Job, told: Told) -
     assert [(0, 2), (1, 2)] == steps
 
 
+def test_a_range_that_goes_on_where_an_attempt_stopped_counts_from_there(job: Job, told: Told) -> None:
+    assert [4, 5] == list(track(range(4, 6)))
+    assert ["a"] == list(track(["a"], initial=9))
+
+    assert [(4, 6), (6, 6), (9, 10), (10, 10)] == [(line.step, line.total) for line in told()]
+
+
 def test_of_loops_inside_each_other_the_outermost_counts(job: Job, told: Told) -> None:
     for _ in track(range(2)):
         assert [0, 1, 2] == list(track(range(3)))
