@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import warnings
+from collections.abc import Callable
 from contextvars import Context
 from typing import Any
 
@@ -31,13 +32,14 @@ class Extension:
         self._ip = ip
         self._names: dict[str, object] = {}
         self._magics: Any = None
+        self._uninstall: Callable[[], None] = lambda: None
 
     def load(self) -> None:
         """Bring everything in and say what is there."""
         from mltemporal.notebook.magics import MLTemporalMagics
 
         starting = _Starting()
-        presenter.install(self._ip)
+        self._uninstall = presenter.install(self._ip)
         self._magics = MLTemporalMagics(self._ip)
         self._ip.register_magics(self._magics)
         self._ip.Completer.custom_matchers.append(completion.matcher)
@@ -47,6 +49,7 @@ class Extension:
 
     def unload(self) -> None:
         """Take out what is still ours."""
+        self._uninstall()
         self._ip.drop_by_id(self._names)
         with contextlib.suppress(ValueError):
             self._ip.Completer.custom_matchers.remove(completion.matcher)
@@ -57,12 +60,14 @@ class Extension:
                 self._ip.magics_manager.magics[kind].pop(name, None)
 
     def _push(self) -> None:
+        from mltemporal.handles import TrainingJob
+
         taken = []
         ours = {name: getattr(mltemporal, name) for name in VERBS if name in mltemporal.__all__}
         for name, value in {"mltemporal": mltemporal, **ours}.items():
             if self._ip.user_ns.get(name, value) is value:
                 self._names[name] = value
-            else:
+            elif not isinstance(self._ip.user_ns[name], TrainingJob):  # `job = train(…)` is how we teach it
                 taken.append(name)
         self._ip.push(self._names, interactive=False)
         for name in taken:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 SAVE_EVERY_S = 5.0
 """How old the static form of a running job may be: a notebook saved now shows it."""
+_SETTLE_S = 2.0
 
 
 class LiveJob:
@@ -43,7 +44,7 @@ class LiveJob:
         self._outputs: list[tuple[str, str]] = []
         self._saved_at = 0.0
         self._saved_status: JobStatus | None = None
-        self._over = False
+        self._over = threading.Event()
         self._watch: object = None
 
     def show(self, message: str = "") -> None:
@@ -52,13 +53,18 @@ class LiveJob:
             self._picture.message = message
             static_id, live_id = uuid.uuid4().hex, uuid.uuid4().hex
             display(self._static(), raw=True, display_id=static_id)
-            if self._over:
+            if self._over.is_set():
                 return
             display(self._live(), raw=True, display_id=live_id)
             self._outputs.append((static_id, live_id))
             first = self._watch is None
         if first:
             self._watch = self._job.watch(self._seen)
+
+    def settle(self) -> None:
+        """Where the job has ended and the page does not say so yet, wait until it does."""
+        if not self._over.is_set() and self._job.done():
+            self._over.wait(_SETTLE_S)
 
     def _seen(self, view: JobView) -> None:
         # An empty context: it must not carry the header of the cell that launched the job, or
@@ -72,10 +78,10 @@ class LiveJob:
             if due or view.status is not self._saved_status:
                 self._save()
             if view.status.final:
-                self._over = True
                 for _, live_id in self._outputs:
                     update_display({}, raw=True, display_id=live_id)
         if view.status.final:
+            self._over.set()
             self._ended()
 
     def _save(self) -> None:

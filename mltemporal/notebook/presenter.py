@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from mltemporal.errors import MLTemporalError
 from mltemporal.notebook.picture import Picture
 from mltemporal.notebook.static import to_html, to_text
 
@@ -44,6 +47,18 @@ class NotebookPresenter:
         """Return the lasting form of the job as it stands now."""
         return self._bundle(Picture(job.view()))
 
+    def settle(self, *_: object) -> None:
+        """Called at the end of each cell: a job that ended in it is shown as ended.
+
+        Without this, a notebook whose last cell is ``job.result()`` could be saved, by whoever
+        executes it, with a panel that is a beat behind.
+        """
+        with self._lock:
+            followed = list(self._live.values())
+        for live in followed:
+            with contextlib.suppress(MLTemporalError):  # the cell has its say about that, not its end
+                live.settle()
+
     def _bundle(self, picture: Picture) -> dict[str, object]:
         return {"text/html": to_html(picture), "text/plain": to_text(picture)}
 
@@ -69,11 +84,22 @@ class TerminalPresenter:
         return {"text/plain": to_text(Picture(job.view()))}
 
 
-def install(ip: Any) -> None:
-    """Make handles show themselves in the shell ``ip``."""
+def install(ip: Any) -> Callable[[], None]:
+    """Make handles show themselves in the shell ``ip``; returns what undoes it."""
     from mltemporal import handles
 
-    handles.set_presenter(NotebookPresenter() if has_kernel(ip) else TerminalPresenter())
+    if not has_kernel(ip):
+        handles.set_presenter(TerminalPresenter())
+        return lambda: handles.set_presenter(None)
+    presenter = NotebookPresenter()
+    handles.set_presenter(presenter)
+    ip.events.register("post_run_cell", presenter.settle)
+
+    def uninstall() -> None:
+        handles.set_presenter(None)
+        ip.events.unregister("post_run_cell", presenter.settle)
+
+    return uninstall
 
 
 def has_kernel(ip: Any) -> bool:

@@ -36,6 +36,10 @@ class ScriptedJob:
         with self._lock:
             return replace(self._now, points=self._points)
 
+    def done(self) -> bool:
+        """Whether the job has ended."""
+        return self._now.status.final
+
     def watch(self, callback: Callable[[JobView], None]) -> ScriptedWatch:
         """Call back now and on each change, from another thread, until the job ended."""
         with self._lock:
