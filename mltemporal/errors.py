@@ -45,7 +45,15 @@ class MLTemporalError(Exception):
         return f"{self.what}\nNext step: {self.next_step}" if self.next_step else self.what
 
 
-class InvalidRequest(MLTemporalError, ValueError):
+class _ShownBare:
+    """For errors whose text says it all: in a notebook, our own frames would only bury it."""
+
+    def _render_traceback_(self) -> list[str]:
+        """Return the lines that IPython shows instead of a traceback."""
+        return f"{type(self).__name__}: {self}".splitlines()
+
+
+class InvalidRequest(_ShownBare, MLTemporalError, ValueError):
     """What was asked for is wrong; nothing was started."""
 
 
@@ -61,7 +69,7 @@ class VersionMismatch(InvalidRequest):
     """Kernel, worker or job run different versions of something that must agree."""
 
 
-class NotFound(MLTemporalError, LookupError):
+class NotFound(_ShownBare, MLTemporalError, LookupError):
     """No job, dataset, object or model has that name."""
 
 
@@ -69,11 +77,14 @@ class CorruptObject(MLTemporalError):
     """Stored bytes do not match the hash recorded for them, so they were not used."""
 
 
-class JobFailed(MLTemporalError):
+class JobFailed(_ShownBare, MLTemporalError):
     """The job ran and failed; the text opens with the user's own traceback."""
 
+    def _render_traceback_(self) -> list[str]:
+        return str(self).splitlines()  # the user's traceback comes first, not our class's name
 
-class JobCancelled(MLTemporalError):
+
+class JobCancelled(_ShownBare, MLTemporalError):
     """The job was cancelled."""
 
 
