@@ -9,7 +9,7 @@ from mltemporal.curves import Curves, thinned
 from mltemporal.notebook.words import clean, duration, number
 
 COLOURS = ("#1976d2", "#f57c00", "#2e9e5b", "#c2185b", "#7e57c2", "#00838f")
-WIDTH, HEIGHT, _GAP = 345, 180, 8
+_HALF, _ALONE, _HEIGHT, _GAP = 345, 520, 180, 8
 _RIGHT, _TOP, _BOTTOM = 12, 30, 26
 _POINTS_DRAWN = 400
 _GREY = 'fill="#616161"'
@@ -18,10 +18,11 @@ _GREY = 'fill="#616161"'
 def charts(curves: Curves, groups: list[list[str]]) -> tuple[str, int, int]:
     """Return one picture of a chart for each of ``groups``, two side by side; and its width and height."""
     columns = min(2, len(groups))
-    width, height = columns * (WIDTH + _GAP) - _GAP, math.ceil(len(groups) / columns) * (HEIGHT + _GAP) - _GAP
+    each = _HALF if columns > 1 else _ALONE
+    width, height = columns * (each + _GAP) - _GAP, math.ceil(len(groups) / columns) * (_HEIGHT + _GAP) - _GAP
     placed = "".join(
-        f'<svg x="{index % columns * (WIDTH + _GAP)}" y="{index // columns * (HEIGHT + _GAP)}">'
-        f"{_chart(curves, metrics)}</svg>"
+        f'<svg x="{index % columns * (each + _GAP)}" y="{index // columns * (_HEIGHT + _GAP)}">'
+        f"{_chart(curves, metrics, each)}</svg>"
         for index, metrics in enumerate(groups)
     )
     picture = (
@@ -32,15 +33,15 @@ def charts(curves: Curves, groups: list[list[str]]) -> tuple[str, int, int]:
     return picture, width, height
 
 
-def _chart(curves: Curves, metrics: list[str]) -> str:
+def _chart(curves: Curves, metrics: list[str], width: int) -> str:
     """One chart with its legend, and a dashed line where a new attempt begins."""
     lines = [line for metric in metrics for line in curves.of(metric)]
     drawn = [(line, *curves.xy(line)) for line in lines]
     xs = [x for _, line_xs, _ in drawn for x in line_xs] or [0.0]
     ys = [y for _, _, line_ys in drawn for y in line_ys] or [0.0]
-    y_of = _Scale(*_padded(ys), HEIGHT - _BOTTOM, _TOP)
+    y_of = _Scale(*_padded(ys), _HEIGHT - _BOTTOM, _TOP)
     left = 14 + 6.4 * max(len(number(y)) for y in _ticks(y_of.low, y_of.high, 4))
-    x_of = _Scale(min(xs), max(xs), left, WIDTH - _RIGHT)
+    x_of = _Scale(min(xs), max(xs), left, width - _RIGHT)
     newest = max((line.attempt for line in lines), default=0)
     parts = _axes(curves, x_of, y_of)
     starts: dict[int, float] = {}
@@ -55,7 +56,7 @@ def _chart(curves: Curves, metrics: list[str]) -> str:
         )
     first = min(starts, default=0)
     parts += [_attempt(attempt, x_of(x)) for attempt, x in sorted(starts.items()) if attempt != first]
-    return "".join([*parts, _legend(curves, metrics, left)])
+    return "".join([*parts, _legend(curves, metrics, left, width)])
 
 
 class _Scale:
@@ -77,12 +78,12 @@ def _axes(curves: Curves, x_of: _Scale, y_of: _Scale) -> list[str]:
     parts = []
     for y in _ticks(y_of.low, y_of.high, 4):
         parts += [
-            f'<path d="M{x_of.start},{y_of(y):.1f} H{WIDTH - _RIGHT}" stroke="#e4e4e4"/>',
+            f'<path d="M{x_of.start},{y_of(y):.1f} H{x_of.end}" stroke="#e4e4e4"/>',
             f'<text x="{x_of.start - 6}" y="{y_of(y) + 4:.1f}" text-anchor="end" {_GREY}>{number(y)}</text>',
         ]
     for x in _ticks(x_of.low, x_of.high, 5, whole=curves.axis == "step"):
         label = number(x) if curves.axis == "step" else duration(x)
-        parts.append(f'<text x="{x_of(x):.1f}" y="{HEIGHT - 9}" text-anchor="middle" {_GREY}>{label}</text>')
+        parts.append(f'<text x="{x_of(x):.1f}" y="{_HEIGHT - 9}" text-anchor="middle" {_GREY}>{label}</text>')
     return parts
 
 
@@ -107,20 +108,20 @@ def _curve(xs: list[float], ys: list[float], x_of: _Scale, y_of: _Scale, style: 
 
 def _attempt(attempt: int, x: float) -> str:
     return (
-        f'<path d="M{x:.1f},{_TOP} V{HEIGHT - _BOTTOM}" stroke="#757575" stroke-dasharray="4 3"/>'
+        f'<path d="M{x:.1f},{_TOP} V{_HEIGHT - _BOTTOM}" stroke="#757575" stroke-dasharray="4 3"/>'
         f'<text x="{x + 3:.1f}" y="{_TOP + 9}" {_GREY} font-size="10">attempt {attempt}</text>'
     )
 
 
-def _legend(curves: Curves, metrics: list[str], x: float) -> str:
+def _legend(curves: Curves, metrics: list[str], x: float, end: float) -> str:
     """The metrics' names and latest values, as many as fit."""
     parts: list[str] = []
     for index, metric in enumerate(metrics):
         label = clean(metric)[:28]
         lines = curves.of(metric)
         latest = number(lines[-1].values[-1]) if lines else "–"
-        width = 22 + 6.2 * (len(label) + len(latest) + 1)
-        if x + width > WIDTH and parts:
+        room = 22 + 6.2 * (len(label) + len(latest) + 1)
+        if x + room > end and parts:
             parts.append(f'<text x="{x:.1f}" y="19" {_GREY}>…</text>')
             break
         parts.append(
@@ -128,5 +129,5 @@ def _legend(curves: Curves, metrics: list[str], x: float) -> str:
             f'<text x="{x + 12:.1f}" y="19" fill="#424242">{escape(label, quote=True)} '
             f'<tspan font-weight="600">{latest}</tspan></text>'
         )
-        x += width
+        x += room
     return "".join(parts)
