@@ -9,7 +9,7 @@ from typing import Any
 from mltemporal.errors import InvalidTrainer, MLTemporalError
 from mltemporal.runtime import context, reporting, stopping
 from mltemporal.runtime.context import Job
-from mltemporal.runtime.failure import failure_of
+from mltemporal.runtime.failure import failure_of, users_traceback
 from mltemporal.runtime.trainers import Trained, trainer_for
 from mltemporal.specs import ModelRef, ObjectRef, RunOutput
 from mltemporal.storage import Storage
@@ -36,6 +36,10 @@ def main(argv: list[str]) -> int:
         reporting.stage("stopped")
         return stopping.EXIT_CODE
     except BaseException as error:
+        if stopping.asked():
+            _log(users_traceback(error))
+            reporting.stage("stopped")
+            return stopping.EXIT_CODE
         _fail(job, error)
         return 1
     finally:
@@ -97,9 +101,14 @@ def _save_value(job: Job, value: Any) -> ObjectRef | None:
 def _fail(job: Job, error: BaseException) -> None:
     """Write why the attempt failed: to the log, and for the monitor."""
     failure = failure_of(error)
-    sys.stdout.flush()
-    print(failure.traceback, file=sys.stderr, flush=True)  # noqa: T201 - standard error is the job's log
+    _log(failure.traceback)
     try:
         job.storage.put_note(job.key, f"{job.attempt}/failure", failure)
     except MLTemporalError as away:
-        print(f"The reason could not be stored: {away}", file=sys.stderr, flush=True)  # noqa: T201
+        _log(f"The reason could not be stored: {away}")
+
+
+def _log(text: str) -> None:
+    """Write to standard error, which is the job's log."""
+    sys.stdout.flush()
+    print(text, file=sys.stderr, flush=True)  # noqa: T201

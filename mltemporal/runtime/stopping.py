@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import FrameType
 from typing import TypeVar
 
@@ -17,6 +18,7 @@ class Stopped(SystemExit):
 
 
 _asked = False
+_deferred = False
 
 
 def stop_on_sigterm() -> None:
@@ -24,17 +26,39 @@ def stop_on_sigterm() -> None:
     signal.signal(signal.SIGTERM, _stop)
 
 
+def asked() -> bool:
+    """Whether the job was asked to end; what fails from then on is a consequence."""
+    return _asked
+
+
 def raise_if_asked() -> None:
-    """Raise `Stopped` where user code caught it and went on to its end."""
+    """Raise `Stopped` where the stop was deferred, or user code caught it and went on."""
     if _asked:
         raise Stopped(EXIT_CODE)
+
+
+@contextmanager
+def deferred() -> Iterator[None]:
+    """Let a stop wait until the block calls `raise_if_asked` or ends.
+
+    For foreign code: an exception that appears between any two of its lines may be swallowed or
+    turned into another (seen: NumPy makes a ValueError of it in the middle of a boosting step).
+    """
+    global _deferred  # noqa: PLW0603
+    _deferred = True
+    try:
+        yield
+    finally:
+        _deferred = False
+    raise_if_asked()
 
 
 def _stop(_signal: int, _frame: FrameType | None) -> None:
     global _asked  # noqa: PLW0603 - a signal comes to the process
     _asked = True
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    raise Stopped(EXIT_CODE)
+    if not _deferred:
+        raise Stopped(EXIT_CODE)
 
 
 def run_users_code(call: Callable[[], T]) -> T | None:

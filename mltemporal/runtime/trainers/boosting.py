@@ -12,7 +12,7 @@ import copy
 import time
 from typing import Any
 
-from mltemporal.runtime import checkpoint, reporting
+from mltemporal.runtime import checkpoint, reporting, stopping
 
 _HOOK = "_check_early_stopping_loss"
 _CHECKPOINT_EVERY_S = 1.0
@@ -36,13 +36,10 @@ def fit_resumably(booster: Any, features: Any, target: Any) -> None:
 
 
 def _fit_watched(booster: Any, features: Any, target: Any) -> None:
-    watcher = _Watcher(booster)
-    setattr(booster, _HOOK, watcher)
+    setattr(booster, _HOOK, _Watcher(booster))
     try:
-        booster.fit(features, target)
-    except SystemExit:
-        watcher.save()  # asked to stop: the next attempt goes on here
-        raise
+        with stopping.deferred():
+            booster.fit(features, target)
     finally:
         delattr(booster, _HOOK)
 
@@ -58,9 +55,11 @@ class _Watcher:
 
     def __call__(self, *args: Any, **kwargs: Any) -> bool:
         stop: bool = self._check(*args, **kwargs)
-        iteration = len(self._booster.train_score_) - 1  # the first score is from before any tree
-        _report(self._booster, iteration)
-        self._iteration = iteration  # after the report: a stop in between repeats a point, and loses none
+        self._iteration = len(self._booster.train_score_) - 1  # the first score is from before any tree
+        _report(self._booster, self._iteration)
+        if stopping.asked():
+            self.save()  # the next attempt goes on here
+            stopping.raise_if_asked()
         if not stop and time.monotonic() >= self._save_at:
             started = time.monotonic()
             self.save()

@@ -116,7 +116,7 @@ def test_an_asked_baseline_stops_with_a_last_checkpoint(runner: Any) -> None:
     assert run.output is None
     assert run.failure is None
     [*_, last] = runner.storage.get_note("job-1", "checkpoints", list)
-    assert last["step"] in run.steps[-2:]
+    assert last["step"] == run.steps[-1]
 
 
 def test_an_estimator_is_fitted_and_evaluated(runner: Any) -> None:
@@ -282,6 +282,29 @@ def test_an_asked_function_can_finish_what_it_must(runner: Any) -> None:
     assert "swallowed" not in run.log
     assert "Traceback" not in run.log
     assert 1 == len(runner.storage.get_note("job-1", "checkpoints", list))
+
+
+def test_what_fails_after_the_stop_was_asked_for_is_no_failure(runner: Any) -> None:
+    def fit(data):  # type: ignore[no-untyped-def]
+        import time
+
+        import mltemporal
+
+        mltemporal.report(step=1)
+        try:
+            time.sleep(600)
+        except BaseException as error:
+            raise ValueError("a library makes its own of it") from error
+
+    runner.ask(numbers(), runner.code("function", (fit, {})))
+    process = runner.start()
+    runner.wait_for(lambda run: run.steps == [1])
+
+    process.terminate()
+    run = runner.finish()
+
+    assert (143, None) == (run.exit_code, run.failure)
+    assert "a library makes its own of it" in run.log
 
 
 def test_a_function_that_ends_itself_succeeds_with_0_and_fails_with_another(runner: Any) -> None:
