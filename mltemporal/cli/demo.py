@@ -85,6 +85,7 @@ def _execute(notebook: Any, folder: Path) -> None:
         notebook,
         kernel_manager_class=ThisPython,
         timeout=_CELL_TIMEOUT_S,
+        extra_arguments=["--IPKernelApp.log_level=ERROR"],  # its warnings are not about the tutorial
         store_widget_state=False,
         resources={"metadata": {"path": str(folder)}},
         on_cell_execute=say,
