@@ -3,7 +3,7 @@
 import { copyFile, readFile } from "node:fs/promises";
 import { build } from "esbuild";
 
-const out = "../mltemporal/notebook/assets";
+const out = process.argv[2] ?? "../mltemporal/notebook/assets";
 const licence = await readFile("node_modules/uplot/LICENSE", "utf8");
 
 await build({

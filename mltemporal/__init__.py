@@ -34,9 +34,9 @@ if TYPE_CHECKING:
     from mltemporal.errors import TrainingInterrupted as TrainingInterrupted
     from mltemporal.errors import VersionMismatch as VersionMismatch
     from mltemporal.handles import TrainingJob as TrainingJob
-    from mltemporal.runs import RunHistory as RunHistory
     from mltemporal.notebook.nest import nest as nest
     from mltemporal.results import TrainingResult as TrainingResult
+    from mltemporal.runs import RunHistory as RunHistory
     from mltemporal.runtime import checkpoint as checkpoint
     from mltemporal.runtime import log_artifact as log_artifact
     from mltemporal.runtime import report as report
@@ -45,8 +45,8 @@ if TYPE_CHECKING:
 _NAMES = {
     "api": "DryRun connect datasets history job jobs models shutdown status train",
     "code": "Script",
-    "errors": "CorruptObject InvalidDataset InvalidRequest InvalidTrainer JobCancelled JobFailed MLTemporalError "
-    "NotFound ServiceUnavailable StackError TrainingInterrupted VersionMismatch",
+    "errors": "CorruptObject InvalidDataset InvalidRequest InvalidTrainer JobCancelled JobFailed "
+    "MLTemporalError NotFound ServiceUnavailable StackError TrainingInterrupted VersionMismatch",
     "handles": "TrainingJob",
     "runs": "RunHistory",
     "notebook.nest": "nest",

@@ -19,7 +19,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -28,6 +28,9 @@ from mltemporal.specs import ObjectRef
 PREFIX = "::mltemporal::"
 MAX_LINE_BYTES = 4096
 
+_Whole = Annotated[int, msgspec.Meta(ge=-(2**53), le=2**53)]
+"""What every database and every language can hold."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Line:
@@ -35,8 +38,8 @@ class Line:
 
     event: str = "report"
     time: float | None = None
-    step: int | None = None
-    total: int | None = None
+    step: _Whole | None = None
+    total: _Whole | None = None
     metrics: dict[str, float | None] = field(default_factory=dict)
     """JSON has no NaN or infinity: a null stands for a value that is no finite number."""
     dropped: int = 0
@@ -65,7 +68,7 @@ def parse_line(text: str) -> Line | None:
     library that shares the stream).
     """
     _, prefix, body = text.partition(PREFIX)
-    if not prefix or len(prefix) + len(body) > MAX_LINE_BYTES:
+    if not prefix or len(prefix) + len(body.encode(errors="replace")) > MAX_LINE_BYTES:
         return None
     try:
         return msgspec.json.decode(body, type=Line)
@@ -80,6 +83,6 @@ def match_patterns(text: str, patterns: Mapping[str, str]) -> Line | None:
         if found := re.search(pattern, text):
             try:
                 metrics[name] = float(found.group(1))
-            except ValueError:
-                continue  # the group caught words, not a number: an ordinary line
+            except (ValueError, TypeError):
+                continue  # the group caught words, or nothing, and no number: an ordinary line
     return Line(metrics=metrics) if metrics else None

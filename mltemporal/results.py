@@ -47,7 +47,7 @@ class StoredFile:
 
     def load(self) -> Any:
         """Return what the job logged: a DataFrame, an object, text, or bytes where it is none of these."""
-        from mltemporal.models import load_object
+        from mltemporal.model_files import load_object
 
         return load_object(self._object, self._storage)
 
@@ -85,7 +85,7 @@ class TrainingResult(specs.TrainingResult):
         """The fitted model, loaded on first use; None where the job saved none."""
         if self.model_ref is None:
             return None
-        from mltemporal.models import load_model
+        from mltemporal.model_files import load_model
 
         return load_model(self.model_ref, self.storage)
 
@@ -94,7 +94,7 @@ class TrainingResult(specs.TrainingResult):
         """What the function returned, when it was no model; loaded on first use."""
         if self.value_ref is None:
             return None
-        from mltemporal.models import load_object
+        from mltemporal.model_files import load_object
 
         return load_object(self.value_ref, self.storage)
 

@@ -58,7 +58,7 @@ class RunHistory:
         return plot_history(self.frame, self._metric(metric))
 
     def compare(self, metric: str | None = None, *, jobs: Sequence[TrainingJob] | None = None) -> Figure:
-        """Return a figure with the curves of one reported metric of several runs; by default the newest five."""
+        """Return a figure with one reported metric's curves of several runs, by default the newest five."""
         from mltemporal.handles import TrainingJob
         from mltemporal.plots import plot_comparison
 

@@ -22,6 +22,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
+import msgspec
+
 from mltemporal.errors import CorruptObject, InvalidRequest, NotFound, ServiceUnavailable
 from mltemporal.specs import ObjectRef, decode, encode
 
@@ -65,7 +67,7 @@ class Storage:
         The reference is in ``.ref`` after the block; when the block raises, nothing is stored.
         """
         with (
-            self._away("write an object"),
+            self._away("write an object", passing=FileNotFoundError),  # the block may look for a file
             tempfile.TemporaryDirectory(dir=self._scratch(), prefix=".new-") as folder,
         ):
             written = Written(Path(folder) / "object")
@@ -83,11 +85,11 @@ class Storage:
         return written.ref
 
     def has(self, ref: ObjectRef) -> bool:
-        """Whether the object is stored."""
-        if self.local:
-            return os.path.exists(self._object(ref))
-        with self._away("look for an object"):
-            return bool(self._filesystem().exists(self._object(ref)))
+        """Whether the object is stored in its full size; one cut off by a crash counts as missing."""
+        try:
+            return self.size_of(ref) == ref.size_bytes
+        except NotFound:
+            return False
 
     def size_of(self, ref: ObjectRef) -> int:
         """Return how many bytes are stored under the reference.
@@ -135,24 +137,46 @@ class Storage:
 
     def discard(self, ref: ObjectRef) -> None:
         """Remove an object that nothing else can refer to (a checkpoint); does nothing where it is gone."""
-        with self._away("remove an object"), suppress(FileNotFoundError):
+        with self._away("remove an object", passing=FileNotFoundError), suppress(FileNotFoundError):
             self._remove(self._object(ref))
 
     # Notes of one job
 
     def put_note(self, key: str, name: str, value: Any) -> None:
-        """Write ``value`` (a dataclass of `specs`, or JSON-able) as the note ``name`` of job ``key``, atomically."""
+        """Write ``value`` (a dataclass of `specs`, or JSON-able) as the job's note ``name``, atomically."""
         with self._away("write a note"):
             self._write(self._note(key, name), encode(value).encode())
 
     def get_note(self, key: str, name: str, kind: type[T]) -> T | None:
-        """Return the note as a ``kind``, or None where there is none."""
+        """Return the note as a ``kind``, or None where there is none.
+
+        Raises:
+            CorruptObject: what is there is no such note.
+        """
         try:
-            with self._away("read a note"), self._open(self._note(key, name)) as file:
+            with (
+                self._away("read a note", passing=FileNotFoundError),
+                self._open(self._note(key, name)) as file,
+            ):
                 text = file.read()
         except FileNotFoundError:
             return None
-        return decode(text, kind)
+        try:
+            return decode(text, kind)
+        except msgspec.DecodeError as error:
+            raise CorruptObject(
+                f"the note {key}/{name} in storage {self.url!r} cannot be read: {error}",
+                "run the job that made it again",
+            ) from error
+
+    def discard_notes(self, key: str) -> None:
+        """Remove every note of job ``key``; does nothing where there is none."""
+        folder = os.path.dirname(self._note(key, "any"))
+        with self._away("remove notes", passing=FileNotFoundError), suppress(FileNotFoundError):
+            if self.local:
+                shutil.rmtree(folder)
+            else:
+                self._filesystem().rm(folder, recursive=True)
 
     def check(self) -> None:
         """Write, read and remove a small object.
@@ -239,7 +263,7 @@ class Storage:
     @contextmanager
     def _reading(self, ref: ObjectRef) -> Iterator[None]:
         try:
-            with self._away("read an object"):
+            with self._away("read an object", passing=FileNotFoundError):
                 yield
         except FileNotFoundError as error:
             raise NotFound(
@@ -248,11 +272,11 @@ class Storage:
             ) from error
 
     @contextmanager
-    def _away(self, doing: str) -> Iterator[None]:
-        """Translate the store's errors, once, here."""
+    def _away(self, doing: str, *, passing: type[OSError] | tuple[()] = ()) -> Iterator[None]:
+        """Translate the store's errors, once, here; those of the type ``passing`` the caller knows better."""
         try:
             yield
-        except FileNotFoundError:
+        except passing:
             raise
         except OSError as error:
             raise ServiceUnavailable(

@@ -28,7 +28,7 @@ class JobView:
     kind: str
     status: JobStatus
     stage: str = ""
-    """What it is doing now, in words: ``loading the dataset``, ``waiting for a free slot (3rd in the queue)``."""
+    """What it is doing now, in words: ``loading the dataset``, ``waiting for a free slot: 2 ahead``."""
     attempt: int = 0
     """0 before the first attempt."""
     attempts_allowed: int = 1

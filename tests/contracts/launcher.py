@@ -116,7 +116,9 @@ class LauncherContract:
         assert end.phase is Phase.INTERRUPTED
 
     async def test_a_suspended_process_stands_still_until_it_is_resumed(self, launcher, make_spec):
-        spec = make_spec("import time\nfor i in range(10_000):\n    print(i, flush=True)\n    time.sleep(0.01)")
+        spec = make_spec(
+            "import time\nfor i in range(10_000):\n    print(i, flush=True)\n    time.sleep(0.01)"
+        )
         name = f"{spec.key}-1"
         await launcher.start(spec, 1)
         await until_it_says(launcher, name, b"5\n")

@@ -4,8 +4,8 @@ import asyncio
 import sys
 
 import pytest
-
 from contracts.launcher import FOREVER, LauncherContract, followed, until_it_says
+
 from mltemporal.errors import InvalidRequest
 from mltemporal.launchers.base import Phase
 from mltemporal.launchers.local import KernelContext, LocalLauncher
@@ -78,7 +78,7 @@ class TestLocalLauncher(LauncherContract):
         assert await launcher.names() == []
 
     async def test_a_second_job_is_forked_from_a_warm_interpreter(self, launcher, make_spec):
-        text = "import os, sys, random\nimport numpy as np\nprint('rng', np.random.rand(), 'pandas' in sys.modules)"
+        text = "import sys\nimport numpy as np\nprint('rng', np.random.rand(), 'pandas' in sys.modules)"
         cold = make_spec(text)
         await launcher.start(cold, 1)
         await followed(launcher, f"{cold.key}-1")

@@ -73,7 +73,8 @@ class World:
             **{"grace_s": 10.0, **fields},
         )
         self.storage.put_note(spec.key, "spec", spec)
-        LocalLauncher(self.settings.home, self.settings.storage_url, 2).prepare(spec.key, KernelContext.here())
+        launcher = LocalLauncher(self.settings.home, self.settings.storage_url, 2)
+        launcher.prepare(spec.key, KernelContext.here())
         row, _ = self.database.jobs.add(
             spec, fingerprint=uuid.uuid4().hex, dataset_id=self.database.datasets.add(ref)
         )

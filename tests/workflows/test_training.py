@@ -214,7 +214,9 @@ async def test_metrics_of_a_program_that_cannot_be_changed_are_found_by_patterns
 
 
 async def test_cancelling_during_the_clean_up_does_not_cut_it_short(world):
-    text = "import time\ntry:\n    print('up', flush=True)\n    time.sleep(600)\nfinally:\n    time.sleep(1)\n"
+    text = (
+        "import time\ntry:\n    print('up', flush=True)\n    time.sleep(600)\nfinally:\n    time.sleep(1)\n"
+    )
     async with world.worker():
         row, handle = await world.submit(text)
         await until(lambda: world.database.progress.log(row.id))
@@ -238,5 +240,3 @@ async def test_killing_keeper_and_training_together_is_an_interruption(world):
             await handle.result()
     assert start_mark(process["training"][0]) is None
     assert "its process is gone" in world.database.jobs.get(row.id).error
-
-
