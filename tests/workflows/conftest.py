@@ -1,5 +1,7 @@
 """A real Temporal server, and a world of its own for each test: home, database, storage, worker."""
 
+import os
+import re
 import shutil
 import sysconfig
 import uuid
@@ -23,7 +25,10 @@ from mltemporal.launchers.local import KernelContext, LocalLauncher
 from mltemporal.settings import Settings, load_settings
 from mltemporal.specs import JobSpec
 from mltemporal.storage import Storage
+from mltemporal.version import __version__
 from mltemporal.worker import build_worker
+
+HISTORIES = Path(__file__).parent.parent / "histories"
 
 
 @pytest.fixture(scope="session")
@@ -85,6 +90,13 @@ class World:
             task_queue=f"mltemporal-{self.database.id}",
         )
         return row, handle
+
+    async def keep(self, handle: WorkflowHandle[Any, Any], ending: str) -> None:
+        """Store the history for `test_replay`, when asked to and where there is none of this version."""
+        path = HISTORIES / f"training-{ending}-{__version__}.json"
+        if os.environ.get("RECORD_HISTORIES") and not path.exists():
+            text = (await handle.fetch_history()).to_json()
+            path.write_text(re.sub(r'"identity": "[^"]*"', '"identity": "worker"', text) + "\n")
 
     def points(self, row: JobRow) -> list[tuple[int, int | None]]:
         """Return (attempt, step) of each recorded point."""

@@ -31,6 +31,7 @@ async def test_a_training_runs_and_each_report_is_recorded_once(world):
     async with world.worker():
         row, handle = await world.submit(COUNT.format(steps=50, pause=0))
         await handle.result()
+        await world.keep(handle, "success")
     job = world.database.jobs.get(row.id)
     assert job.status is JobStatus.SUCCEEDED
     assert isinstance(job.result, TrainingResult)
@@ -43,6 +44,7 @@ async def test_a_failing_script_fails_at_once_with_its_own_traceback_first(world
         row, handle = await world.submit("def boom():\n    raise ValueError('the data is odd')\nboom()")
         with pytest.raises(WorkflowFailureError):
             await handle.result()
+        await world.keep(handle, "failure")
     job = world.database.jobs.get(row.id)
     assert (job.status, job.attempt) == (JobStatus.FAILED, 1)
     lines = job.error.splitlines()
@@ -70,6 +72,7 @@ async def test_a_killed_training_starts_again_and_both_attempts_are_recorded(wor
     async with world.worker():
         row, handle = await world.submit(text)
         await handle.result()
+        await world.keep(handle, "retry")
     job = world.database.jobs.get(row.id)
     assert job.status is JobStatus.SUCCEEDED
     assert job.result.attempts == 2
@@ -84,6 +87,7 @@ async def test_a_training_that_is_always_killed_fails_after_its_retries(world):
         row, handle = await world.submit("import os, signal; os.kill(os.getpid(), signal.SIGKILL)", retries=1)
         with pytest.raises(WorkflowFailureError):
             await handle.result()
+        await world.keep(handle, "retries-used-up")
     job = world.database.jobs.get(row.id)
     assert (job.status, job.attempt) == (JobStatus.FAILED, 2)
     assert "SIGKILL" in job.error
@@ -101,6 +105,7 @@ async def test_cancelling_lets_the_training_finish_its_words_and_leaves_a_record
         await handle.cancel()
         with pytest.raises(WorkflowFailureError):
             await handle.result()
+        await world.keep(handle, "cancel")
     job = world.database.jobs.get(row.id)
     assert job.status is JobStatus.CANCELLED
     assert world.points(row) == [(1, 1), (1, 2)]
@@ -129,6 +134,7 @@ async def test_a_job_whose_time_is_over_is_stopped_and_says_so(world):
         row, handle = await world.submit(COUNT.format(steps=100_000, pause=0.05), timeout_s=3.0)
         with pytest.raises(WorkflowFailureError):
             await handle.result()
+        await world.keep(handle, "timeout")
     job = world.database.jobs.get(row.id)
     assert job.status is JobStatus.FAILED
     assert "the job's time was over" in job.error
@@ -143,6 +149,7 @@ async def test_a_paused_training_stands_still_until_it_is_resumed(world):
         await until(lambda: world.database.jobs.get(row.id).status is JobStatus.PAUSED)
         await handle.execute_update("command", Command(job_id=row.id, verb="resume", by="me@here"))
         await handle.result()
+        await world.keep(handle, "pause")
     assert world.points(row) == [(1, step) for step in range(1, 101)]
     commands = [(e.message, e.created_by) for e in world.database.jobs.events(row.id) if e.kind == "command"]
     assert commands == [("pause", "me@here"), ("resume", "me@here")]
@@ -188,6 +195,7 @@ async def test_a_vanished_dataset_fails_before_a_process_starts(world):
     async with world.worker():
         with pytest.raises(WorkflowFailureError):
             await handle.result()
+        await world.keep(handle, "invalid")
     job = world.database.jobs.get(row.id)
     assert (job.status, job.attempt) == (JobStatus.FAILED, 0)
     assert "is not in storage" in job.error or "dataset" in job.error
@@ -225,6 +233,7 @@ async def test_cancelling_during_the_clean_up_does_not_cut_it_short(world):
         await handle.cancel()
         with pytest.raises(WorkflowFailureError):
             await handle.result()
+        await world.keep(handle, "cancel-twice")
     assert not process.exists()
     assert world.database.jobs.get(row.id).status is JobStatus.CANCELLED
 
