@@ -4,6 +4,7 @@ Every public name is loaded on first use: ``import mltemporal`` costs next to no
 Temporal's workflow sandbox, which runs this file again, stays free of client libraries.
 """
 
+import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -61,7 +62,23 @@ __all__ = sorted(["__version__", *_HOME])  # noqa: PLE0605  (a test compares it 
 def __getattr__(name: str) -> object:
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"mltemporal.{_HOME[name]}"), name)
+    value = getattr(import_module(f"mltemporal.{_HOME[name]}"), name)
+    if _HOME[name] == "api" and "IPython" in sys.modules:
+        _show_jobs_here()
+    return value
+
+
+def _show_jobs_here() -> None:
+    """Let handles show themselves in a notebook also where nobody ran ``%load_ext mltemporal``."""
+    from IPython.core.getipython import get_ipython
+
+    from mltemporal import handles
+
+    ip = get_ipython()
+    if ip is not None and handles.presenter() is None:
+        from mltemporal.notebook.presenter import install
+
+        install(ip)
 
 
 def __dir__() -> list[str]:

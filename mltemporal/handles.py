@@ -9,11 +9,11 @@ from concurrent.futures import Future
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
-from mltemporal import background, owner
-from mltemporal.errors import InvalidRequest, JobCancelled, JobFailed
+from mltemporal import background, owner, request
+from mltemporal.errors import InvalidRequest, JobCancelled, JobFailed, ServiceUnavailable
 from mltemporal.results import Artifacts, StoredFile, TrainingResult
 from mltemporal.specs import JobStatus, Progress
-from mltemporal.views import JobView
+from mltemporal.views import POINT_COLUMNS, JobView, beside
 from mltemporal.watching import Pulse, Watch, log_lines, read_view
 
 if TYPE_CHECKING:
@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 
     from mltemporal.database import JobRow
     from mltemporal.session import Session
+
+
+_PATIENCE_S = 60.0
+"""How long a database may be away before the waiting for a job's end is given up."""
 
 
 class Presenter(Protocol):
@@ -44,6 +48,11 @@ def set_presenter(presenter: Presenter | None) -> None:
     """Say who shows jobs from now on."""
     global _presenter  # noqa: PLW0603  (one screen a process)
     _presenter = presenter
+
+
+def presenter() -> Presenter | None:
+    """Return who shows jobs; None where nobody does."""
+    return _presenter
 
 
 def present_launch(job: TrainingJob, message: str = "") -> None:
@@ -106,6 +115,8 @@ class TrainingJob:
 
         A timeout (seconds) or an interrupt ends the waiting, never the job.
         """
+        if self.done():
+            return True
         future = background.submit(self._until_ended())
         try:
             background.wait(future, timeout)
@@ -148,6 +159,7 @@ class TrainingJob:
             while not waiting.done():
                 # The beat lets an interrupt of the cell be noticed before the job's end.
                 await asyncio.wait({waiting}, timeout=0.25)
+            waiting.result()
         finally:
             waiting.cancel()
         row = await asyncio.to_thread(self._row)
@@ -158,7 +170,12 @@ class TrainingJob:
         background.submit(self._until_ended()).add_done_callback(lambda _: callback(self))
 
     def logs(self, tail: int = 200, follow: bool = False) -> LogText | Iterator[str]:
-        """Return the last ``tail`` lines of output; with ``follow``, an iterator of lines until the end."""
+        """Return the last ``tail`` lines of output; with ``follow``, an iterator of lines until the end.
+
+        Raises:
+            InvalidRequest: ``tail`` is no whole number from 0.
+        """
+        tail = request.whole_number("tail", tail, 0, 1_000_000)
         if follow:
             return self._follow_log(tail)
         return LogText("\n".join(log_lines(self._session, self.id, tail=tail)))
@@ -168,9 +185,13 @@ class TrainingJob:
         import pandas as pd
 
         points = [point for _, point in self._session.database.progress.points(self.id)]
-        rows = [{"step": p.step, "attempt": p.attempt, "time": p.time, **p.metrics} for p in points]
-        frame = pd.DataFrame(rows, columns=None if rows else ["step", "attempt", "time"])
-        frame["time"] = pd.to_datetime(frame["time"], unit="s", utc=True)
+        rows = [
+            {"step": p.step, "attempt": p.attempt, "time": p.time, **beside(POINT_COLUMNS, p.metrics)}
+            for p in points
+        ]
+        frame = pd.DataFrame(rows, columns=None if rows else POINT_COLUMNS)
+        # A clock of another program's own may be far off: such a time is shown as missing.
+        frame["time"] = pd.to_datetime(frame["time"], unit="s", utc=True, errors="coerce")
         frame["step"] = frame["step"].astype("Int64")
         return frame
 
@@ -249,8 +270,7 @@ class TrainingJob:
         Raises:
             InvalidRequest: it has not ended, it succeeded, or its like runs.
         """
-        background.run(owner.retry(self._session, self.id))
-        self.__dict__.pop("_finished", None)
+        background.run(self._retry())
         present_launch(self)
         return self
 
@@ -259,7 +279,7 @@ class TrainingJob:
         if verb == "cancel":
             return background.submit(owner.cancel(self._session, self.id))
         if verb == "retry":
-            return background.submit(owner.retry(self._session, self.id))
+            return background.submit(self._retry())
         return background.submit(owner.command(self._session, self.id, verb))
 
     # How it shows
@@ -279,12 +299,24 @@ class TrainingJob:
     def _finished(self) -> TrainingResult:
         return self.result()
 
+    async def _retry(self) -> None:
+        await owner.retry(self._session, self.id)
+        self.__dict__.pop("_finished", None)
+
     def _row(self) -> JobRow:
         return self._session.database.jobs.get(self.id)
 
     async def _until_ended(self) -> None:
         pulse = Pulse(self._session, self.id)
-        while not (await asyncio.to_thread(self._row)).status.final:
+        answered_at = time.monotonic()
+        while True:
+            try:
+                if (await asyncio.to_thread(self._row)).status.final:
+                    return
+                answered_at = time.monotonic()
+            except ServiceUnavailable:  # a database that is started again must not end a wait of hours
+                if time.monotonic() - answered_at > _PATIENCE_S:
+                    raise
             await pulse.beat()
 
     def _result(self, row: JobRow) -> TrainingResult:
@@ -299,7 +331,7 @@ class TrainingJob:
     def _follow_log(self, tail: int) -> Iterator[str]:
         log = self._session.database.progress
         chunks, last = log.log(self.id, newest=max(20, tail)), 0
-        lines = "".join(text for _, _, text in chunks).splitlines()[-tail:]
+        lines = "".join(text for _, _, text in chunks).splitlines()[-tail:] if tail else []
         while True:
             yield from lines
             last = chunks[-1][0] if chunks else last
