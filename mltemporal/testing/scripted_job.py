@@ -1,12 +1,13 @@
-"""`ScriptedJob`: a job handle without a job, for what shows handles."""
+"""`ScriptedJob`: a job handle without a job, for what shows handles; `life`: something for it to live."""
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 
+from mltemporal.specs import JobStatus
 from mltemporal.views import JobView, Point
 
 
@@ -107,3 +108,17 @@ class ScriptedWatch:
         """Hear no more. Idempotent."""
         if self._callback in self._watchers:
             self._watchers.remove(self._callback)
+
+
+def life(steps: int, *, name: str = "churn", end: JobStatus = JobStatus.SUCCEEDED) -> Iterator[JobView]:
+    """Yield the views of a job: queued, ``steps`` reports of a falling loss, the end."""
+    start = time.time()
+    view = JobView(id=7, name=name, kind="training", status=JobStatus.QUEUED, created_at=start)
+    yield view
+    running = replace(view, status=JobStatus.RUNNING, started_at=start)
+    for step in range(steps):
+        metrics = {"train_loss": 1 / (step + 1), "valid_loss": 1.2 / (step + 1)}
+        point = Point(attempt=1, time=start + step, step=step + 1, total=steps, metrics=metrics)
+        yield replace(running, points=(point,), log_tail=(f"step {step + 1} of {name}",))
+    metrics = {"r2": 0.5} if end is JobStatus.SUCCEEDED else {}
+    yield replace(running, status=end, finished_at=start + steps, metrics=metrics)
