@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import threading
 import warnings
 from collections.abc import Callable
@@ -46,6 +47,10 @@ class Extension:
         self._ip.events.register("post_run_cell", self._watch_for_nest)
         self._push()
         starting.say()
+        if presenter.has_kernel(self._ip):
+            # The first train() shall not wait for the widget library.
+            live = "mltemporal.notebook.live"
+            threading.Thread(target=importlib.import_module, args=(live,), daemon=True).start()
 
     def unload(self) -> None:
         """Take out what is still ours."""
