@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import operator
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from mltemporal.code import CapturedCode
     from mltemporal.database import JobRow
     from mltemporal.dataset import CheckedDataset
+    from mltemporal.launchers.local import LocalLauncher
     from mltemporal.runs import RunHistory
     from mltemporal.specs import Resources
     from mltemporal.stack import StackStatus
@@ -70,7 +72,7 @@ def train(
         tags: texts to find the job by.
         backend: where it runs: ``"local"``.
         resources: ``{"cpu": 2}``: how many cores.
-        env: more environment variables for the job.
+        env: more environment variables for the job; they are part of its record, so no place for secrets.
         retries: how often a training that was interrupted (killed, not failed) starts again.
         timeout: how long the job may take, retries included: ``"90s"``, ``"24h"``, a number of seconds.
         test_size: share of the rows held out for the evaluation, where there is a target; 0 for none.
@@ -92,30 +94,31 @@ def train(
 
     Idempotency: the same request while its job is alive attaches to that job.
     """
-    from mltemporal.code import capture
+    from mltemporal.code import capture, check_environment
     from mltemporal.dataset import inspect
-    from mltemporal.launchers.local import KernelContext, LocalLauncher
+    from mltemporal.launchers.local import LocalLauncher
 
-    place = request.backend(backend)
+    # First what is checked in no time, last what reads the data.
+    wanted: dict[str, Any] = {
+        "test_size": request.share("test_size", test_size),
+        "seed": request.whole_number("seed", seed, 0, 2**32 - 1),
+        "backend": request.backend(backend),
+        "resources": request.resources(resources),
+        "env": request.environment(env),
+        "retries": request.whole_number("retries", retries, 0, 100),
+        "timeout_s": request.seconds(timeout),
+    }
     request.local_only(image=image, nodes=nodes, packages=packages, secrets=secrets)
-    captured = capture(trainer, params)
-    checked = inspect(dataset, target=target, needs_features=captured.kind in ("baseline", "estimator"))
-    predicted, why = _target(checked, captured, trainer, target)
-    draft = _Draft(
-        target=predicted,
-        test_size=request.share("test_size", test_size),
-        seed=request.whole_number("seed", seed, 0, 2**32 - 1),
-        name=captured.label if name is None else request.label("name", name),
-        backend=place,
-        resources=request.resources(resources),
-        env=request.environment(env),
-        retries=request.whole_number("retries", retries, 0, 100),
-        timeout_s=request.seconds(timeout),
-    )
     labels = request.labels("tags", tags)
+    label = None if name is None else request.label("name", name)
     here = session.current()
     launcher = LocalLauncher(here.settings.home, here.settings.storage_url, here.settings.max_local_jobs)
-    launcher.check_resources(draft.resources)
+    launcher.check_resources(wanted["resources"])
+    captured = capture(trainer, params)
+    check_environment(captured.versions)
+    checked = inspect(dataset, target=target, needs_features=captured.kind in ("baseline", "estimator"))
+    predicted, why = _target(checked, captured, trainer, target)
+    draft = _Draft(target=predicted, name=label or captured.label, **wanted)
     address = here.ready().temporal_address
     if dry_run:
         _try_services(here)
@@ -127,18 +130,14 @@ def train(
                 f"services: Temporal at {address}, database and storage answer",
             )
         )
-    database, storage = here.database, here.storage
-    ref = checked.store(storage)
-    spec = draft.spec(key=f"training-{uuid.uuid4().hex[:12]}", dataset=ref, trainer=captured.store(storage))
-    dataset_id = database.datasets.add(ref)
-    fingerprint = _fingerprint(draft, ref.fingerprint, captured.fingerprint)
-    row, new = database.jobs.add(
-        spec, fingerprint=fingerprint, dataset_id=dataset_id, tags=labels, by=here.user, note=why, force=force
+    ref = checked.store(here.storage)
+    spec = draft.spec(
+        key=f"training-{uuid.uuid4().hex[:12]}", dataset=ref, trainer=captured.store(here.storage)
     )
-    if new:
-        launcher.prepare(spec.key, KernelContext.here())
-        storage.put_note(spec.key, "spec", spec)
-    _start(here, row, new=new)
+    fingerprint = _fingerprint(draft, ref.fingerprint, captured.fingerprint)
+    row, new = _submit(
+        here, launcher, spec, fingerprint=fingerprint, tags=labels, by=here.user, note=why, force=force
+    )
     job = TrainingJob(here, row)
     present_launch(job, "" if new else _attached(row))
     return job
@@ -199,17 +198,36 @@ def _try_services(here: session.Session) -> None:
     background.run(here.client())
 
 
-def _start(here: session.Session, row: JobRow, *, new: bool) -> None:
-    """Start the workflow; a new job whose workflow cannot be started leaves nothing behind.
+def _submit(
+    here: session.Session, launcher: LocalLauncher, spec: JobSpec, **record: Any
+) -> tuple[JobRow, bool]:
+    """Record the job, unless its like is live, and start its workflow; returns the job and whether it is new.
 
-    A live job is started too: it may have been cut off between its row and its workflow.
+    What a job needs is there before its row, and gone where there is no row: whoever finds a row
+    can start its workflow. A live job is started too: it may have been cut off before that.
     """
+    from mltemporal.launchers.local import KernelContext
+
+    row, new = None, False
     try:
+        launcher.prepare(spec.key, KernelContext.here())
+        here.storage.put_note(spec.key, "spec", spec)
+        dataset_id = here.database.datasets.add(spec.dataset)
+        row, new = here.database.jobs.add(spec, dataset_id=dataset_id, **record)
         background.run(owner.start(here, row, again=not new))
     except Exception:
-        if new:
+        if row is not None and new:
             here.database.jobs.withdraw(row.id)
+        _forget(here, launcher, spec.key)
         raise
+    if not new:
+        _forget(here, launcher, spec.key)
+    return row, new
+
+
+def _forget(here: session.Session, launcher: LocalLauncher, key: str) -> None:
+    background.run(launcher.forget(key))
+    here.storage.discard_notes(key)
 
 
 def _attached(row: JobRow) -> str:
@@ -226,14 +244,15 @@ def job(id_or_name: int | str) -> TrainingJob:
         NotFound: there is none.
     """
     here = session.current()
-    if isinstance(id_or_name, bool) or not isinstance(id_or_name, (int, str)):
+    if isinstance(id_or_name, str):
+        return TrainingJob(here, here.database.jobs.named(id_or_name))
+    try:
+        number = operator.index(id_or_name)  # of NumPy too: ids come out of tables
+    except TypeError:
+        number = 0
+    if isinstance(id_or_name, bool) or number < 1:
         raise InvalidRequest(f"{id_or_name!r} is neither id nor name", "give job(7) or job('churn')")
-    found = (
-        here.database.jobs.get(id_or_name)
-        if isinstance(id_or_name, int)
-        else here.database.jobs.named(id_or_name)
-    )
-    return TrainingJob(here, found)
+    return TrainingJob(here, here.database.jobs.get(number))
 
 
 def jobs(
@@ -244,7 +263,7 @@ def jobs(
     limit: int = 100,
 ) -> JobList:
     """Return handles of the jobs that fit every given condition, newest first."""
-    return JobList(TrainingJob(session.current(), row) for row in _rows(status, name, tag, limit))
+    return JobList(session.current(), _rows(status, name, tag, limit))
 
 
 def history(
@@ -316,10 +335,15 @@ def shutdown() -> bool:
 class JobList(list[TrainingJob]):
     """Handles, shown as a table."""
 
+    def __init__(self, here: session.Session, rows: list[JobRow]) -> None:
+        super().__init__(TrainingJob(here, row) for row in rows)
+        self._session = here
+
     def _repr_html_(self) -> str:
         from mltemporal.runs import jobs_frame
 
-        html: str = jobs_frame([handle.view() for handle in self]).to_html(index=False, escape=True)
+        rows = [self._session.database.jobs.get(handle.id) for handle in self]
+        html: str = jobs_frame(rows).to_html(index=False, escape=True)
         return html
 
 

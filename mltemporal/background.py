@@ -10,6 +10,7 @@ import asyncio
 import contextvars
 import functools
 import threading
+import time
 from collections.abc import Coroutine
 from concurrent.futures import Future
 from typing import Any, TypeVar
@@ -19,10 +20,17 @@ T = TypeVar("T")
 _BEAT_S = 0.25
 """How long an interrupt of a waiting cell may take to be noticed."""
 
+_lock = threading.Lock()
 
-@functools.cache
+
 def loop() -> asyncio.AbstractEventLoop:
     """Return the loop; the first call starts its thread."""
+    with _lock:  # two first calls at once must not make two loops
+        return _loop()
+
+
+@functools.cache
+def _loop() -> asyncio.AbstractEventLoop:
     made = asyncio.new_event_loop()
     threading.Thread(target=made.run_forever, name="mltemporal", daemon=True).start()
     return made
@@ -51,14 +59,13 @@ def wait(future: Future[T], timeout: float | None) -> T:
     Raises:
         TimeoutError: ``timeout`` seconds were over; what the future stands for goes on.
     """
-    left = timeout
+    deadline = None if timeout is None else time.monotonic() + timeout
     while True:
+        left = _BEAT_S if deadline is None else deadline - time.monotonic()
         try:
-            return future.result(_BEAT_S if left is None else max(0.0, min(_BEAT_S, left)))
+            return future.result(max(0.0, min(_BEAT_S, left)))
         except TimeoutError:
-            if future.done():
+            if future.done():  # in this very moment, or with a TimeoutError of its own
+                return future.result()
+            if left <= 0:
                 raise
-            if left is not None:
-                left -= _BEAT_S
-                if left <= 0:
-                    raise

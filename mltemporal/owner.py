@@ -66,7 +66,11 @@ async def cancel(session: Session, job_id: int) -> bool:
         except RPCError as error:
             if error.status is not RPCStatusCode.NOT_FOUND:
                 raise
-            return False  # it ended in this moment
+            # It ended in this moment; or its workflow was never started, and nobody else ends it.
+            row = await asyncio.to_thread(session.database.jobs.get, job_id)
+            if row.status.final:
+                return False
+            await asyncio.to_thread(session.database.jobs.finish, job_id, JobStatus.CANCELLED)
     return True
 
 
@@ -87,7 +91,7 @@ async def command(session: Session, job_id: int, verb: str) -> None:
         try:
             await client.get_workflow_handle(row.workflow_id).execute_update("command", request)
         except WorkflowUpdateFailedError as error:
-            raise InvalidRequest(str(error.cause or error), "look at job.status") from error
+            raise InvalidRequest(_reason(error), "look at job.status") from error
         except RPCError as error:
             if error.status is not RPCStatusCode.NOT_FOUND:
                 raise
@@ -97,8 +101,11 @@ async def command(session: Session, job_id: int, verb: str) -> None:
 async def retry(session: Session, job_id: int) -> None:
     """Start an ended job again under the same identity; its attempts go on counting.
 
+    Where the workflow cannot be started, the job is ended again as it was.
+
     Raises:
         InvalidRequest: it has not ended, it succeeded, or its like runs.
+        ServiceUnavailable: Temporal does not answer.
     """
     from mltemporal.launchers.local import KernelContext, LocalLauncher
 
@@ -109,11 +116,23 @@ async def retry(session: Session, job_id: int) -> None:
         )
     settings = session.settings
     launcher = LocalLauncher(settings.home, settings.storage_url, settings.max_local_jobs)
-    launcher.prepare(row.key, KernelContext.here())
     if not await asyncio.to_thread(session.database.jobs.reopen, job_id):
         raise InvalidRequest(f"another job like job {job_id} is running", "attach to it: run the cell again")
-    await asyncio.to_thread(_record, session, row, "retry")
-    await start(session, row, again=True)
+    try:
+        launcher.prepare(row.key, KernelContext.here())
+        await asyncio.to_thread(_record, session, row, "retry")
+        await start(session, row, again=True)
+    except Exception:
+        await launcher.forget(row.key)
+        await asyncio.to_thread(session.database.jobs.finish, job_id, row.status, error=row.error)
+        raise
+
+
+def _reason(error: BaseException) -> str:
+    """Return what was said where it happened: an activity's words reach us wrapped in others."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return getattr(error, "message", None) or str(error)
 
 
 def _record(session: Session, row: JobRow, verb: str) -> None:

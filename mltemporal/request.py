@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import difflib
+import numbers
+import operator
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeGuard
 
 from mltemporal.errors import InvalidRequest
 from mltemporal.specs import Resources
@@ -14,7 +17,7 @@ from mltemporal.specs import Resources
 BACKENDS = ("local",)
 
 _UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
-_DURATION = re.compile(r"(?:\d+(?:\.\d+)?[smhd])+")
+_DURATION = re.compile(r"\s*(?:\d+(?:\.\d+)?\s*[smhd]\s*)+")
 _LONGEST_S = 365 * 86_400
 
 
@@ -33,10 +36,10 @@ def seconds(duration: str | float | timedelta) -> float:
     """Return the seconds of ``"24h"``, ``"90s"``, ``"1h30m"``, a number of seconds or a timedelta."""
     if isinstance(duration, timedelta):
         value = duration.total_seconds()
-    elif isinstance(duration, (int, float)) and not isinstance(duration, bool):
+    elif _is_number(duration):
         value = float(duration)
-    elif isinstance(duration, str) and _DURATION.fullmatch(duration.replace(" ", "")):
-        parts = re.findall(r"(\d+(?:\.\d+)?)([smhd])", duration)
+    elif isinstance(duration, str) and _DURATION.fullmatch(duration):
+        parts = re.findall(r"(\d+(?:\.\d+)?)\s*([smhd])", duration)
         value = sum(float(number) * _UNITS_S[unit] for number, unit in parts)
     else:
         raise InvalidRequest(
@@ -50,14 +53,18 @@ def seconds(duration: str | float | timedelta) -> float:
 
 def whole_number(name: str, value: object, low: int, high: int) -> int:
     """Return ``value`` if it is a whole number from ``low`` to ``high``."""
-    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+    try:
+        number = operator.index(value)  # type: ignore[arg-type]  # NumPy's integers count too
+    except TypeError:
+        number = low - 1
+    if isinstance(value, bool) or not low <= number <= high:
         raise InvalidRequest(f"{name}={value!r} is not possible", f"give a whole number from {low} to {high}")
-    return value
+    return number
 
 
 def share(name: str, value: object) -> float:
     """Return ``value`` if it is a number from 0 to below 1."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < 1:
+    if not _is_number(value) or not 0 <= value < 1:
         raise InvalidRequest(
             f"{name}={value!r} is no share of the rows", "give a number from 0 (no evaluation) to below 1"
         )
@@ -99,16 +106,22 @@ def resources(wanted: Mapping[str, Any] | Resources | None) -> Resources:
     if wanted is None:
         return Resources()
     if isinstance(wanted, Resources):
-        return wanted
+        wanted = asdict(wanted)
     if not isinstance(wanted, Mapping) or set(wanted) - {"cpu"}:
         raise InvalidRequest(
             f"resources={wanted!r} cannot be honoured by a local process",
             'the local backend knows resources={"cpu": 2}',
         )
     cpu = wanted.get("cpu")
-    if cpu is not None and (isinstance(cpu, bool) or not isinstance(cpu, (int, float))):
+    if cpu is None:
+        return Resources()
+    if not _is_number(cpu):
         raise InvalidRequest(f"resources cpu={cpu!r} is no number of cores", 'give e.g. resources={"cpu": 2}')
-    return Resources(cpu=cpu)
+    return Resources(cpu=float(cpu))
+
+
+def _is_number(value: object) -> TypeGuard[float]:
+    return isinstance(value, numbers.Real) and not isinstance(value, bool)
 
 
 def local_only(*, image: str | None, nodes: int, packages: Sequence[str], secrets: Sequence[str]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from mltemporal.errors import NotFound
+from mltemporal.views import POINT_COLUMNS, beside
 from mltemporal.watching import dataset_label
 
 if TYPE_CHECKING:
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from mltemporal.database import JobRow
     from mltemporal.handles import TrainingJob
     from mltemporal.session import Session
-    from mltemporal.views import JobView
 
 
 class RunHistory:
@@ -41,10 +41,10 @@ class RunHistory:
         """One row a run: what it was, how it ended, its final metrics (a column each)."""
         import pandas as pd
 
-        frame = pd.DataFrame([_facts(row) for row in self._rows])
+        rows = [{**_facts(row), **_metrics(row)} for row in self._rows]
+        frame = pd.DataFrame(rows, columns=None if rows else _RUN_COLUMNS)
         for column in ("created", "finished"):
-            if column in frame:
-                frame[column] = pd.to_datetime(frame[column], unit="s", utc=True)
+            frame[column] = pd.to_datetime(frame[column], unit="s", utc=True)
         return frame
 
     def plot(self, metric: str | None = None) -> Figure:
@@ -64,15 +64,12 @@ class RunHistory:
 
         chosen = [TrainingJob(self._session, row) for row in self._rows[:5]] if jobs is None else list(jobs)
         frames = {f"{job.id} {job.name}": job.metrics() for job in chosen}
-        reported = [name for frame in frames.values() for name in frame.columns if name not in _POINT_COLUMNS]
+        reported = [name for frame in frames.values() for name in frame.columns if name not in POINT_COLUMNS]
         return plot_comparison(frames, _chosen(metric, reported, "reported by these runs"))
 
     def _metric(self, metric: str | None) -> str:
-        found = [name for row in self._rows if row.result is not None for name in row.result.metrics]
+        found = [name for row in self._rows for name in _metrics(row)]
         return _chosen(metric, found, "among the final metrics of these runs")
-
-
-_POINT_COLUMNS = ("step", "attempt", "time")
 
 
 def _chosen(metric: str | None, found: list[str], where: str) -> str:
@@ -85,8 +82,14 @@ def _chosen(metric: str | None, found: list[str], where: str) -> str:
     return metric
 
 
+_RUN_COLUMNS = (
+    *("id", "name", "status", "trainer", "dataset", "target", "attempts"),
+    *("created", "finished", "duration_s", "tags", "by"),
+)
+
+
 def _facts(row: JobRow) -> dict[str, Any]:
-    result = row.result
+    """Return the `_RUN_COLUMNS`."""
     return {
         "id": row.id,
         "name": row.name,
@@ -97,19 +100,23 @@ def _facts(row: JobRow) -> dict[str, Any]:
         "attempts": row.attempt,
         "created": row.created_at,
         "finished": row.finished_at,
-        "duration_s": None if result is None else result.duration_s,
+        "duration_s": None if row.result is None else row.result.duration_s,
         "tags": ", ".join(row.tags),
         "by": row.created_by,
-        **({} if result is None else result.metrics),
     }
 
 
-def jobs_frame(views: list[JobView]) -> pd.DataFrame:
+def _metrics(row: JobRow) -> dict[str, float]:
+    return {} if row.result is None else beside(_RUN_COLUMNS, row.result.metrics)
+
+
+def jobs_frame(rows: list[JobRow]) -> pd.DataFrame:
     """Return a table of jobs as they stand now."""
     import pandas as pd
 
-    columns = ["id", "name", "status", "stage", "attempt", "trainer", "dataset"]
-    return pd.DataFrame([{name: getattr(view, name) for name in columns} for view in views], columns=columns)
+    columns = ["id", "name", "status", "stage", "attempts", "trainer", "dataset"]
+    facts = [{**_facts(row), "stage": row.stage} for row in rows]
+    return pd.DataFrame(facts, columns=columns)
 
 
 def datasets_frame(session: Session) -> pd.DataFrame:
@@ -139,18 +146,19 @@ def models_frame(session: Session) -> pd.DataFrame:
     """Return the models that jobs have made, newest first."""
     import pandas as pd
 
+    columns = ["job", "name", "model", "task", "target", "format", "size_bytes"]
     rows = [
         {
             "job": row.id,
             "name": row.name,
-            "model": row.result.model_ref.label,
-            "task": row.result.model_ref.task,
-            "target": row.result.model_ref.target,
-            "format": row.result.model_ref.object.format,
-            "size_bytes": row.result.model_ref.object.size_bytes,
-            **row.result.metrics,
+            "model": model.label,
+            "task": model.task,
+            "target": model.target,
+            "format": model.object.format,
+            "size_bytes": model.object.size_bytes,
+            **beside(columns, row.result.metrics),
         }
         for row in session.database.jobs.find(status=["succeeded"], limit=1000)
-        if row.result is not None and row.result.model_ref is not None
+        if row.result is not None and (model := row.result.model_ref) is not None
     ]
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows, columns=None if rows else columns)

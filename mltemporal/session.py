@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import os
 import platform
 import threading
 from functools import cached_property
@@ -73,7 +74,11 @@ class Session:
     @cached_property
     def user(self) -> str:
         """Who gives commands, and from where."""
-        return f"{getpass.getuser()}@{platform.node()}"
+        try:
+            name = getpass.getuser()
+        except (KeyError, OSError):  # a container's user may have no name
+            name = str(os.getuid())
+        return f"{name}@{platform.node()}"
 
     def job_url(self, workflow_id: str) -> str:
         """Return the workflow's page in Temporal's Web UI; empty where there is none now."""

@@ -76,7 +76,8 @@ class Storage:
                 sha256=sha256_of(written.path), size_bytes=written.path.stat().st_size, format=format
             )
             if not self.has(ref):
-                self._move_in(written.path, self._object(ref))
+                with self._away("write an object"):
+                    self._move_in(written.path, self._object(ref))
 
     def put_file(self, path: Path, *, format: str = "bytes") -> ObjectRef:
         """Store a copy of the local file ``path``. Idempotent."""

@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from mltemporal.specs import JobStatus
+
+POINT_COLUMNS = ("step", "attempt", "time")
+"""What a table of reports starts with; a column a metric follows."""
+
+
+def beside(columns: Sequence[str], metrics: Mapping[str, float]) -> dict[str, float]:
+    """Return the metrics under names that leave those ``columns`` alone: ``time`` becomes ``time_``."""
+    return {f"{name}_" if name in columns else name: value for name, value in metrics.items()}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 from mltemporal import background
 from mltemporal.errors import MLTemporalError, ServiceUnavailable
-from mltemporal.progress import PREFIX
 from mltemporal.specs import JobStatus
 from mltemporal.views import JobView
 
@@ -24,6 +23,7 @@ log = logging.getLogger("mltemporal.watching")
 _BEAT_S = 0.25
 _OWNER_CHECK_S = 5.0
 _TAIL_LINES = 200
+_FEW_CHUNKS = 20
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ def _read(session: Session, job_id: int, *, after: int) -> _Read:
         status=row.status,
         stage=row.stage,
         attempt=row.attempt,
-        attempts_allowed=row.spec.retries + 1,
+        attempts_allowed=max(row.spec.retries + 1, row.attempt),  # `retry` goes on counting
         backend=row.spec.backend,
         trainer=row.spec.trainer.label,
         dataset=dataset_label(row),
@@ -83,9 +83,14 @@ def dataset_label(row: JobRow) -> str:
 
 def log_lines(session: Session, job_id: int, *, tail: int) -> list[str]:
     """Return the last ``tail`` lines of output, oldest first."""
-    chunks = session.database.progress.log(job_id, newest=max(20, tail))
-    lines = "".join(text for _, _, text in chunks).splitlines()
-    return [line for line in lines[-tail:] if not line.startswith(PREFIX)] if tail else []
+    log_of = session.database.progress.log
+    lines: list[str] = []
+    for newest in (_FEW_CHUNKS, tail):  # each has a line at least, and most have many
+        chunks = log_of(job_id, newest=newest)
+        lines = "".join(text for _, _, text in chunks).splitlines()
+        if len(lines) >= tail or len(chunks) < newest:
+            break
+    return lines[-tail:] if tail else []
 
 
 class Watch:
@@ -115,6 +120,9 @@ class Watch:
                 log.info("%s", error)  # the next beat tries again; the panel keeps what it shows
                 await asyncio.sleep(4 * _BEAT_S)
                 continue
+            except MLTemporalError as error:
+                log.warning("the watch of job %d ends: %s", self._job_id, error)
+                return
             after = read.last_point
             if read.view.points or replace(read.view, points=()) != shown:
                 shown = replace(read.view, points=())
@@ -132,7 +140,8 @@ class Pulse:
     """Paces whoever waits for a job: briskly at first, calmly later, with a look at the owner now and then.
 
     The database says how a job stands. Where its workflow is gone without having said so
-    (terminated by an administrator, deleted), nobody else would ever say it: so the looker does.
+    (terminated by an administrator, never started because the kernel died in that moment),
+    nobody else would ever say it: so the looker does, when it has seen so twice.
     """
 
     def __init__(self, session: Session, job_id: int) -> None:
@@ -140,6 +149,7 @@ class Pulse:
         self._job_id = job_id
         self._started = time.monotonic()
         self._looked_at = time.monotonic()
+        self._gone_before = ""
 
     async def beat(self) -> None:
         """Wait until it is time to look again."""
@@ -153,24 +163,32 @@ class Pulse:
                 log.info("%s", error)  # Temporal is away; the database is still the best word
 
     async def _check_owner(self) -> None:
-        from temporalio.client import WorkflowExecutionStatus
-        from temporalio.service import RPCError
+        jobs = self._session.database.jobs
+        row = await asyncio.to_thread(jobs.get, self._job_id)
+        gone = "" if row.status.final else await self._why_gone(row)
+        if gone and gone == self._gone_before:  # twice: a retry starts the next one in between
+            await asyncio.to_thread(
+                jobs.finish,
+                self._job_id,
+                JobStatus.FAILED,
+                error=f"its workflow {gone}\nNext step: look at it in Temporal's Web UI, then job.retry()",
+            )
+        self._gone_before = gone
 
-        row = await asyncio.to_thread(self._session.database.jobs.get, self._job_id)
-        if row.status.final:
-            return
+    async def _why_gone(self, row: JobRow) -> str:
+        """Return in words why the workflow will not say how the job ends; empty where it will."""
+        from temporalio.client import WorkflowExecutionStatus
+        from temporalio.service import RPCError, RPCStatusCode
+
         client = await self._session.client()
         try:
             described = await client.get_workflow_handle(row.workflow_id).describe()
         except RPCError as error:
+            if error.status is RPCStatusCode.NOT_FOUND and not row.attempt:
+                return "was never started"
             log.info("the owner of job %d cannot be asked: %s", self._job_id, error)
-            return
+            return ""
         status = described.status
-        if status in (WorkflowExecutionStatus.TERMINATED, WorkflowExecutionStatus.TIMED_OUT):
-            await asyncio.to_thread(
-                self._session.database.jobs.finish,
-                self._job_id,
-                JobStatus.FAILED,
-                error=f"its workflow was {status.name.lower().replace('_', ' ')} in Temporal\n"
-                "Next step: look at it in Temporal's Web UI, then job.retry()",
-            )
+        if status in (None, WorkflowExecutionStatus.RUNNING, WorkflowExecutionStatus.CONTINUED_AS_NEW):
+            return ""
+        return f"was {status.name.lower().replace('_', ' ')} in Temporal (run {described.run_id})"

@@ -79,9 +79,18 @@ class LocalLauncher:
         """Keep the kernel's interpreter, directory and environment for the job's attempts.
 
         They go into a file that only the user can read, never into the database or Temporal.
+
+        Raises:
+            ServiceUnavailable: the home cannot be written.
         """
-        self._contexts.mkdir(mode=0o700, parents=True, exist_ok=True)
-        keeper.write_json(str(self._contexts / f"{key}.json"), asdict(context))
+        try:
+            self._contexts.mkdir(mode=0o700, parents=True, exist_ok=True)
+            keeper.write_json(str(self._contexts / f"{key}.json"), asdict(context))
+        except OSError as error:
+            raise ServiceUnavailable(
+                f"the job's environment could not be kept in {str(self._contexts)!r}: {error.strerror}",
+                "check free space and permissions of MLTEMPORAL_HOME",
+            ) from error
 
     # On the worker's side
 
