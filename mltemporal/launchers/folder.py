@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import json
 import os
 import signal
@@ -112,10 +113,18 @@ class ProcessFolder:
             await asyncio.sleep(0.003)
         return True
 
-    def give_up(self) -> None:
-        """Take an order back that was not started yet."""
-        if self.exists and not self.started:
-            keeper.write_json(str(self.path / "exit.json"), {"code": -signal.SIGTERM})
+    async def give_up(self) -> None:
+        """Take an order back that was not started yet; one that a keeper has begun with is let start."""
+        while self.exists and not self.started:
+            lock = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if not self.started:
+                    keeper.write_json(str(self.path / "exit.json"), {"code": -signal.SIGTERM})
+            except BlockingIOError:
+                await asyncio.sleep(0.01)
+            finally:
+                os.close(lock)
 
     def suspend(self) -> None:
         """Stop the process group."""

@@ -66,7 +66,8 @@ def _become(order: dict[str, Any]) -> list[str]:
     os.environ.clear()
     os.environ.update(order["env"])
     os.chdir(order["cwd"])
-    sys.path[0] = order["cwd"]
+    if not sys.flags.safe_path:
+        sys.path[0] = order["cwd"]
     sys.argv = order["argv"][2:]
     random.seed()
     import numpy as np

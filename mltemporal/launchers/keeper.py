@@ -44,30 +44,53 @@ def keep(folder: str) -> dict[str, Any] | None:
         return None
     with open(f"{folder}/order.json", encoding="utf-8") as file:
         order: dict[str, Any] = json.load(file)
+    settled, say_settled = os.pipe()
+    written, say_written = os.pipe()
     training = os.fork()
     if training == 0:
-        _settle(folder)
+        os.setsid()  # a group of its own, which signals reach from the moment that it is written down
+        os.close(say_written)
+        os.write(say_settled, b"!")
+        if not os.read(written, 1):
+            os._exit(1)  # the keeper is gone, and nobody would know of this process
+        _settle(folder, closing=(settled, say_settled, written))
         os.set_inheritable(lock, True)  # held as long as the training lives, whatever becomes of the keeper
         return order
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    os.close(say_settled)
+    os.read(settled, 1)
     mine = [os.getpid(), start_mark(os.getpid())]
     write_json(f"{folder}/process.json", {"keeper": mine, "training": [training, start_mark(training)]})
-    os.waitid(os.P_PID, training, os.WEXITED | os.WNOWAIT)
-    # The ended training still holds its id, so the group is certainly its own. It may be empty.
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(training, signal.SIGKILL)
-    code = os.waitstatus_to_exitcode(os.waitpid(training, 0)[1])
-    write_json(f"{folder}/exit.json", {"code": code})
+    os.write(say_written, b"!")
+    write_json(f"{folder}/exit.json", {"code": _wait(training)})
     return None
 
 
-def _settle(folder: str) -> None:
-    """Give the new process a group of its own, which signals reach, and its output file."""
-    os.setsid()
+def _wait(training: int) -> int:
+    """Wait for the training's end, end what it left running, and return its exit code."""
+    if hasattr(os, "waitid"):  # macOS has it from Python 3.13 on
+        # The ended training still holds its id, so the group is certainly its own.
+        os.waitid(os.P_PID, training, os.WEXITED | os.WNOWAIT)
+        _end_group(training)
+        return os.waitstatus_to_exitcode(os.waitpid(training, 0)[1])
+    status = os.waitpid(training, 0)[1]
+    _end_group(training)
+    return os.waitstatus_to_exitcode(status)
+
+
+def _end_group(group: int) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):  # it may be empty
+        os.killpg(group, signal.SIGKILL)
+
+
+def _settle(folder: str, closing: tuple[int, ...]) -> None:
+    """Give the new process its output file, and close what it has no use for."""
     nothing = os.open(os.devnull, os.O_RDONLY)
     output = os.open(f"{folder}/output.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     for source, target in ((nothing, 0), (output, 1), (output, 2)):
         os.dup2(source, target)
+    for descriptor in (nothing, output, *closing):
+        os.close(descriptor)
 
 
 def execute(order: dict[str, Any]) -> None:

@@ -150,7 +150,7 @@ class LocalLauncher:
         """SIGTERM to the process group, SIGKILL after ``grace_s``; returns when it has ended."""
         folder = self._folder(name)
         async with self._admission():  # nobody starts it while it is taken back
-            folder.give_up()
+            await folder.give_up()
         folder.terminate()
         if not await folder.ended(grace_s):
             folder.kill()

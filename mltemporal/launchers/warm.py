@@ -19,6 +19,11 @@ _STARTUP = (
     "MALLOC_",
     "LANG",
     "LC_",
+    "TZ",
+    "KMP_",
+    "NPY_",
+    "VECLIB_",
+    "SKLEARN_",
 )
 """Variables that an interpreter, or a library, reads once, at its start."""
 _KEPT = 2
@@ -43,7 +48,9 @@ class WarmInterpreters:
             server = _Server(order["argv"][0], order["env"])
         self._servers[key] = server  # the last is the one used last
         while len(self._servers) > _KEPT:
-            self._servers.pop(next(iter(self._servers))).close()
+            unused = self._servers.pop(next(iter(self._servers)))
+            # It takes a moment to end, which the worker's event loop must not wait for.
+            threading.Thread(target=unused.close, name="end-warm-interpreter", daemon=True).start()
         return server.run(folder)
 
     @property

@@ -63,7 +63,7 @@ class Follower:
         artifacts: list[Artifact] = []
         at = self.position
         for raw in _lines(whole):
-            text = raw.decode("utf-8", errors="replace").rstrip("\n")
+            text = raw.decode("utf-8", errors="replace").rstrip("\r\n")
             line = parse_line(text)
             if line is None:
                 log.append(text)
