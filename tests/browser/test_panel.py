@@ -1,7 +1,5 @@
 """The panel in front of a person: JupyterLab in a browser, a scripted job behind it."""
 
-import time
-
 import pytest
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
@@ -46,17 +44,19 @@ def test_the_panel_moves_while_a_later_cell_blocks_and_ends_as_lasting_html(open
 
 
 def test_cancel_is_heard_while_a_cell_blocks(open_notebook):
-    lab = open_notebook(launch(300, "end=JobStatus.CANCELLED"), "import time; time.sleep(6)")
+    lab = open_notebook(launch(300, "end=JobStatus.CANCELLED"), "import time; time.sleep(15)")
     page = lab.page
     lab.run_all()
     page.wait_for_selector(".mlt[data-status=running]")
 
-    pressed = time.monotonic()
-    page.click(".mlt-button:has-text('Cancel')")
+    # In one step: the cancelled job may take its panel away before a second look.
+    said = page.eval_on_selector(
+        ".mlt-button[data-command=cancel]", "(button) => { button.click(); return button.textContent; }"
+    )
 
-    assert "cancelling …" == page.inner_text(".mlt-button[data-command=cancel]")
+    assert "cancelling …" == said
     page.wait_for_selector(".mltemporal-job:has-text('cancelled')")
-    assert time.monotonic() - pressed < 3
+    assert "[*]:" in page.inner_text(".jp-Notebook"), "the later cell still blocks"
 
 
 def test_a_reloaded_page_shows_the_job_with_all_its_points(open_notebook):
