@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
-from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, NoSuchModuleError, OperationalError
+from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, NoSuchModuleError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from mltemporal.database import tables
 from mltemporal.errors import InvalidRequest, ServiceUnavailable, VersionMismatch
@@ -175,7 +176,8 @@ def _make_folder(folder: Path) -> None:
 
 def _configure_sqlite(connection: Any, _record: object) -> None:
     connection.isolation_level = None  # the driver would begin transactions late and deferred
-    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "busy_timeout=20000", "foreign_keys=ON"):
+    # First the patience: several processes may turn a new file to WAL at once.
+    for pragma in ("busy_timeout=20000", "journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"):
         connection.execute(f"PRAGMA {pragma}")
 
 
@@ -191,9 +193,9 @@ def _translated(database: Database) -> Iterator[None]:
         yield
     except IntegrityError:
         raise  # a conflict is an answer; who inserted knows what it means
-    except (OperationalError, DBAPIError) as error:
+    except (DBAPIError, PoolTimeout) as error:
         raise ServiceUnavailable(
-            f"the database {database.url!r} does not answer: {error.orig}",
+            f"the database {database.url!r} does not answer: {getattr(error, 'orig', error)}",
             "check that it runs and that the disk is not full; what was being written was rolled back",
         ) from error
 

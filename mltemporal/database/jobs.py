@@ -158,7 +158,8 @@ class Jobs:
         if name is not None:
             query = query.where(jobs.c.name == name)
         if tag is not None:
-            query = query.where(jobs.c.tags_json.contains(encode(tag), autoescape=True))
+            # LIKE would take upper and lower case for the same in SQLite; this does not.
+            query = query.where(sa.func.replace(jobs.c.tags_json, encode(tag), "") != jobs.c.tags_json)
         with self._database.reading() as connection:
             return [_row(row) for row in connection.execute(query).mappings()]
 

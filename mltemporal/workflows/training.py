@@ -21,16 +21,22 @@ _AGAIN = RetryPolicy(
     maximum_interval=timedelta(seconds=30),
     non_retryable_error_types=[*NON_RETRYABLE, TrainingInterrupted.__name__],
 )
+_SILENCE = timedelta(seconds=10)
+"""Each activity beats every second. So a killed worker's jobs are taken up again within seconds."""
+
 _VALIDATE: dict[str, Any] = {
     "start_to_close_timeout": timedelta(minutes=5),
     "schedule_to_close_timeout": timedelta(hours=1),
-    "heartbeat_timeout": timedelta(minutes=1),
+    "heartbeat_timeout": _SILENCE,
     "retry_policy": _AGAIN,
 }
-_CREATE: dict[str, Any] = {"start_to_close_timeout": timedelta(minutes=2), "retry_policy": _AGAIN}
+_CREATE: dict[str, Any] = {
+    "start_to_close_timeout": timedelta(minutes=2),
+    "heartbeat_timeout": _SILENCE,
+    "retry_policy": _AGAIN,
+}
 _MONITOR: dict[str, Any] = {
-    # The monitor beats every second. So a killed worker's jobs are followed again within seconds.
-    "heartbeat_timeout": timedelta(seconds=10),
+    "heartbeat_timeout": _SILENCE,
     "retry_policy": _AGAIN,
     "cancellation_type": workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
 }
@@ -42,6 +48,7 @@ _COMMAND: dict[str, Any] = {
 _CLEAN_UP: dict[str, Any] = {
     "start_to_close_timeout": timedelta(minutes=10),
     "schedule_to_close_timeout": timedelta(days=7),
+    "heartbeat_timeout": _SILENCE,
     "retry_policy": _AGAIN,
 }
 

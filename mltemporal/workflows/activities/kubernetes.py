@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from temporalio import activity
 
 from mltemporal.database import LOG_KEPT_BYTES, Database, Event, JobRow
-from mltemporal.errors import JobFailed, TrainingInterrupted
+from mltemporal.errors import InvalidRequest, JobFailed, ServiceUnavailable, TrainingInterrupted
 from mltemporal.launchers.base import Launcher, Phase, Sighting
 from mltemporal.specs import (
     Attempt,
@@ -23,6 +23,7 @@ from mltemporal.specs import (
 )
 from mltemporal.storage import Storage
 from mltemporal.workflows.activities.follower import Follower
+from mltemporal.workflows.activities.pulse import beating
 
 
 class JobActivities:
@@ -39,12 +40,20 @@ class JobActivities:
 
         Raises:
             ServiceUnavailable: the launcher, database or storage did not answer; retried.
+            InvalidRequest: this worker cannot start such jobs, or not this one; never retried.
 
         Idempotency: the launcher starts a name once.
+        Heartbeat: each second.
         """
         job = await self._job(attempt.job_id)
-        await asyncio.to_thread(self._announce, job, attempt)
-        await self._launchers[job.spec.backend].start(job.spec, attempt.number)
+        async with beating():
+            await asyncio.to_thread(self._announce, job, attempt)
+            try:
+                await self._launcher(job).start(job.spec, attempt.number)
+            except ServiceUnavailable as error:
+                stage = f"trying again to start the process: {error.what}"
+                await asyncio.to_thread(self._database.jobs.set_status, job.id, JobStatus.STARTING, stage)
+                raise
 
     def _announce(self, job: JobRow, attempt: Attempt) -> None:
         self._database.jobs.start_attempt(job.id, attempt.number)
@@ -66,7 +75,7 @@ class JobActivities:
         """
         job = await self._job(attempt.job_id)
         name = f"{job.key}-{attempt.number}"
-        launcher = self._launchers[job.spec.backend]
+        launcher = self._launcher(job)
         tries = activity.info().attempt
         if tries > 1:
             event = Event(time=time.time(), kind="follow", attempt=attempt.number, message=_FOLLOWED_AGAIN)
@@ -85,9 +94,17 @@ class JobActivities:
 
     @activity.defn
     async def command_training_job(self, attempt: Attempt, command: Command) -> None:
-        """Suspend or resume the attempt's process. Idempotent; the command is recorded with who gave it."""
+        """Suspend or resume the attempt's process. Idempotent; the command is recorded with who gave it.
+
+        Raises:
+            InvalidRequest: the process does not run (yet); never retried.
+        """
         job = await self._job(attempt.job_id)
-        launcher, name = self._launchers[job.spec.backend], f"{job.key}-{attempt.number}"
+        launcher, name = self._launcher(job), f"{job.key}-{attempt.number}"
+        seen = await launcher.find(name)
+        if seen is None or seen.phase not in (Phase.RUNNING, Phase.SUSPENDED):
+            where = "has no process" if seen is None else f"is {seen.phase}"
+            raise InvalidRequest(f"cannot {command.verb} a job that {where}", "wait until it is running")
         await (launcher.suspend(name) if command.verb == "pause" else launcher.resume(name))
         event = Event(
             time=time.time(),
@@ -96,9 +113,9 @@ class JobActivities:
             message=command.verb,
             created_by=command.by,
         )
-        await asyncio.to_thread(
-            self._database.jobs.add_event, job.id, event, key=f"command-{activity.info().activity_id}"
-        )
+        here = activity.info()  # ids of activities start anew in each run, of which a retried job has several
+        key = f"command-{here.workflow_run_id}-{here.activity_id}"
+        await asyncio.to_thread(self._database.jobs.add_event, job.id, event, key=key)
 
     @activity.defn
     async def cleanup_resources(self, outcome: Outcome) -> None:
@@ -108,27 +125,41 @@ class JobActivities:
             ServiceUnavailable: launcher, database or storage did not answer; retried for days.
 
         Idempotency: removing what is gone does nothing; the first recorded end stands.
+        Heartbeat: each second.
         """
         job = await self._job(outcome.job_id)
-        launcher = self._launchers[job.spec.backend]
-        for number in range(1, job.attempt + 1):
-            name = f"{job.key}-{number}"
-            seen = await launcher.find(name)
-            if seen is None:
-                continue
-            if not seen.phase.final:
-                await launcher.stop(name, job.spec.grace_s)
-            await asyncio.to_thread(
-                self._database.jobs.end_attempt, job.id, number, phase=outcome.status, reason=outcome.what
-            )
-            await launcher.delete(name)
-        await launcher.forget(job.key)
-        await asyncio.to_thread(self._finish, job, outcome)
+        launcher = self._launchers.get(job.spec.backend)
+        async with beating():
+            if launcher is not None:
+                await launcher.forget(job.key)  # first, so that an attempt that is just starting cannot
+            job = await self._job(job.id)
+            for number in range(1, job.attempt + 1):
+                if launcher is not None:
+                    await self._remove(launcher, job, number)
+                await asyncio.to_thread(
+                    self._database.jobs.end_attempt, job.id, number, phase=outcome.status, reason=outcome.what
+                )
+            await asyncio.to_thread(self._finish, job, outcome)
+
+    async def _remove(self, launcher: Launcher, job: JobRow, number: int) -> None:
+        name = f"{job.key}-{number}"
+        seen = await launcher.find(name)
+        if seen is not None and not seen.phase.final:
+            await launcher.stop(name, job.spec.grace_s)
+        await launcher.delete(name)
 
     # Below: the parts of monitor_training
 
     async def _job(self, job_id: int) -> JobRow:
         return await asyncio.to_thread(self._database.jobs.get, job_id)
+
+    def _launcher(self, job: JobRow) -> Launcher:
+        if job.spec.backend not in self._launchers:
+            raise InvalidRequest(
+                f"this worker has no backend {job.spec.backend!r}",
+                f"run a worker that has it; this one has {', '.join(sorted(self._launchers))}",
+            )
+        return self._launchers[job.spec.backend]
 
     async def _follow(self, launcher: Launcher, job: JobRow, attempt: Attempt, name: str) -> Sighting:
         """Follow to the end; a new follower takes over where another one has recorded meanwhile."""
@@ -219,8 +250,8 @@ class JobActivities:
     def _finish(self, job: JobRow, outcome: Outcome) -> None:
         error = ""
         if outcome.status is JobStatus.FAILED:
-            attempts = self._database.jobs.attempts(job.id)
-            what = (attempts[-1]["reason"] if attempts else "") or outcome.what
+            reasons = {each["number"]: each["reason"] for each in self._database.jobs.attempts(job.id)}
+            what = reasons.get(outcome.attempts) or outcome.what  # none where this run came to no attempt
             error = f"{what}\nNext step: {outcome.next_step}" if outcome.next_step else what
         self._database.jobs.finish(job.id, outcome.status, result=outcome.result, error=error)
 

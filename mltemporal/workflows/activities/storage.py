@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 
 from temporalio import activity
 
@@ -11,6 +10,7 @@ from mltemporal.database import Database
 from mltemporal.errors import InvalidRequest
 from mltemporal.specs import JobPlan, JobStatus
 from mltemporal.storage import Storage
+from mltemporal.workflows.activities.pulse import beating
 
 
 class StorageActivities:
@@ -30,24 +30,19 @@ class StorageActivities:
             ServiceUnavailable: database or storage did not answer; retried.
 
         Idempotency: reads only, but for the job's status.
-        Heartbeat: while a large table is read.
+        Heartbeat: each second, while a thread reads.
         """
-        loop = asyncio.get_running_loop()
+        async with beating():
+            return await asyncio.to_thread(self._validate, job_id)
 
-        # A heartbeat belongs to the event loop; the reading happens in a thread.
-        def beat() -> None:
-            loop.call_soon_threadsafe(activity.heartbeat)
-
-        return await asyncio.to_thread(self._validate, job_id, beat)
-
-    def _validate(self, job_id: int, beat: Callable[[], None]) -> JobPlan:
+    def _validate(self, job_id: int) -> JobPlan:
         from mltemporal.dataset import validate
 
         job = self._database.jobs.get(job_id)
         if job.status.final:
             raise InvalidRequest(f"job {job_id} has ended as {job.status}", "job.retry() starts it again")
         self._database.jobs.set_status(job_id, JobStatus.VALIDATING, "checking the dataset")
-        validate(job.spec.dataset, target=job.spec.target, storage=self._storage, beat=beat)
+        validate(job.spec.dataset, target=job.spec.target, storage=self._storage)
         return JobPlan(
             job_id=job_id, retries=job.spec.retries, timeout_s=job.spec.timeout_s, attempts_before=job.attempt
         )
