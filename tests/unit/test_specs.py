@@ -1,0 +1,126 @@
+"""What crosses a process border survives it, also between versions."""
+
+import dataclasses
+import inspect
+import json
+
+import msgspec
+import pytest
+
+from mltemporal import specs
+from mltemporal.specs import (
+    Artifact,
+    Attempt,
+    Column,
+    Command,
+    DatasetRef,
+    JobPlan,
+    JobSpec,
+    JobStatus,
+    ModelRef,
+    ObjectRef,
+    Outcome,
+    Progress,
+    Resources,
+    RunFailure,
+    RunOutput,
+    TrainerRef,
+    TrainingResult,
+    WorkflowState,
+    decode,
+    encode,
+)
+
+OBJECT = ObjectRef(sha256="ab" * 32, size_bytes=7, format="parquet")
+DATASET = DatasetRef(
+    fingerprint="cd" * 32,
+    rows=3,
+    columns=(Column(name="größe", type="double"), Column(name="y", type="int64")),
+    object=OBJECT,
+    target="y",
+)
+TRAINER = TrainerRef(
+    kind="script",
+    label="train.py",
+    code=OBJECT,
+    params={"k": "3"},
+    args=("--k=3",),
+    path="/home/me/train.py",
+    metric_patterns={"loss": r"loss=(\S+)"},
+    versions={"python": "3.11"},
+)
+MODEL = ModelRef(object=OBJECT, label="Ridge", task="regression", target="y", features=("größe",))
+RESULT = TrainingResult(job_id=7, metrics={"r2": 0.5}, model_ref=MODEL, attempts=2, duration_s=1.5)
+EXAMPLES = (
+    OBJECT,
+    DATASET,
+    TRAINER,
+    MODEL,
+    RESULT,
+    JobSpec(
+        key="training-1",
+        name="a job",
+        dataset=DATASET,
+        trainer=TRAINER,
+        target="y",
+        resources=Resources(cpu=1.5),
+        env={"A": "b"},
+    ),
+    Attempt(job_id=7, number=2),
+    JobPlan(job_id=7, retries=2, timeout_s=60.0, attempts_before=1),
+    WorkflowState(stage="running", attempt=1),
+    Command(job_id=7, verb="pause", by="me@here"),
+    Progress(time=1.5, step=3, total=10, metrics={"loss": 0.25}),
+    Artifact(name="roc.png", object=OBJECT),
+    RunOutput(metrics={"r2": 0.5}, model=MODEL, value=OBJECT, notes=("chosen",)),
+    RunFailure(type="ValueError", message="odd", traceback="Traceback …", next_step="mend it"),
+    Outcome(job_id=7, status=JobStatus.SUCCEEDED, attempts=2, result=RESULT),
+    Resources(),
+    Column(name="a", type="int64"),
+)
+
+
+@pytest.mark.parametrize("value", EXAMPLES, ids=lambda value: type(value).__name__)
+def test_it_comes_back_as_it_went(value: object) -> None:
+    assert value == decode(encode(value), type(value))
+
+
+def test_every_spec_has_an_example_here() -> None:
+    kinds = {kind for _, kind in inspect.getmembers(specs, dataclasses.is_dataclass)}
+    assert kinds == {type(value) for value in EXAMPLES}
+
+
+@pytest.mark.parametrize("value", EXAMPLES, ids=lambda value: type(value).__name__)
+def test_a_field_of_a_newer_version_is_ignored(value: object) -> None:
+    newer = {**json.loads(encode(value)), "of_next_year": {"a": [1]}}
+    assert value == decode(json.dumps(newer), type(value))
+
+
+@pytest.mark.parametrize("value", EXAMPLES, ids=lambda value: type(value).__name__)
+def test_a_field_that_an_older_version_did_not_have_takes_its_default(value: object) -> None:
+    fields = dataclasses.fields(value)  # type: ignore[arg-type]
+    without = [f.name for f in fields if f.default is f.default_factory is dataclasses.MISSING]
+    older = {name: part for name, part in json.loads(encode(value)).items() if name in without}
+    decode(json.dumps(older), type(value))
+
+
+@pytest.mark.parametrize("value", EXAMPLES, ids=lambda value: type(value).__name__)
+def test_it_cannot_be_changed(value: object) -> None:
+    name = dataclasses.fields(value)[0].name  # type: ignore[arg-type]
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        setattr(value, name, None)
+
+
+def test_what_does_not_fit_is_refused() -> None:
+    with pytest.raises(msgspec.ValidationError, match=r"Expected `int`, got `str` - at `\$.number`"):
+        decode('{"job_id": 1, "number": "two"}', Attempt)
+
+
+def test_a_status_that_is_final_is_one_of_three() -> None:
+    final = [status for status in JobStatus if status.final]
+    assert [JobStatus.SUCCEEDED, JobStatus.FAILED, JobStatus.CANCELLED] == final
+
+
+def test_the_words_of_a_status_are_those_that_users_were_told() -> None:
+    words = "queued validating starting running paused succeeded failed cancelled"
+    assert words.split() == [str(status) for status in JobStatus]
