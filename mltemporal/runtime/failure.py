@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +11,8 @@ from mltemporal.errors import MLTemporalError
 from mltemporal.specs import RunFailure
 
 _OURS = str(Path(__file__).parents[1]) + "/"
+_CELL_FILE = re.compile(r'File "[^"\n]*ipykernel_\d+[/\\]\d+\.py"')
+"""What a kernel calls a cell: a file that nobody ever wrote."""
 
 
 def failure_of(error: BaseException) -> RunFailure:
@@ -33,7 +36,7 @@ def users_traceback(error: BaseException) -> str:
         foreign = [frame for frame in part.stack if not _is_ours(frame)]
         if foreign or isinstance(error, MLTemporalError):
             part.stack = traceback.StackSummary.from_list(foreign)
-    return "".join(told.format())
+    return _CELL_FILE.sub('File "<notebook cell>"', "".join(told.format()))
 
 
 def _chain(told: traceback.TracebackException) -> Iterator[traceback.TracebackException]:

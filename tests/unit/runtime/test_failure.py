@@ -48,3 +48,13 @@ def test_a_text_that_holds_a_whole_table_is_shortened_in_the_middle() -> None:
 
 def test_running_out_of_memory_says_what_to_do() -> None:
     assert "fewer rows" in failure_of(MemoryError()).next_step
+
+
+def test_a_notebook_cell_is_called_what_a_person_calls_it() -> None:
+    namespace: dict[str, object] = {}
+    exec(compile("def fit():\n    raise ValueError('no')", "/tmp/ipykernel_12/345.py", "exec"), namespace)
+
+    told = failure_of(caught(namespace["fit"])).traceback
+
+    assert 'File "<notebook cell>", line 2, in fit' in told
+    assert "ipykernel" not in told
