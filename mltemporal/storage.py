@@ -87,10 +87,9 @@ class Storage:
 
     def has(self, ref: ObjectRef) -> bool:
         """Whether the object is stored in its full size; one cut off by a crash counts as missing."""
-        try:
-            return self.size_of(ref) == ref.size_bytes
-        except NotFound:
-            return False
+        with self._away("look for an object", passing=FileNotFoundError), suppress(FileNotFoundError):
+            return self._size(ref) == ref.size_bytes
+        return False
 
     def size_of(self, ref: ObjectRef) -> int:
         """Return how many bytes are stored under the reference.
@@ -99,8 +98,7 @@ class Storage:
             NotFound: there is no such object.
         """
         with self._reading(ref):
-            path = self._object(ref)
-            return os.path.getsize(path) if self.local else int(self._filesystem().size(path))
+            return self._size(ref)
 
     def get_bytes(self, ref: ObjectRef) -> bytes:
         """Return the object's bytes, verified.
@@ -203,6 +201,10 @@ class Storage:
             raise InvalidRequest(f"{ref.sha256!r} is no SHA-256", "use a reference that storage returned")
         return f"{self._root}/objects/{ref.sha256[:2]}/{ref.sha256}"
 
+    def _size(self, ref: ObjectRef) -> int:
+        path = self._object(ref)
+        return os.path.getsize(path) if self.local else int(self._filesystem().size(path))
+
     def _note(self, key: str, name: str) -> str:
         if not _NOTE_NAME.fullmatch(f"{key}/{name}"):
             raise InvalidRequest(
@@ -220,6 +222,11 @@ class Storage:
                 raise ServiceUnavailable(
                     f"storage {self.url!r} needs a package that is not installed: {error}",
                     "pip install 'mltemporal[s3]'",
+                ) from error
+            except ValueError as error:
+                raise InvalidRequest(
+                    f"storage {self.url!r} has a scheme that is not known",
+                    "set MLTEMPORAL_STORAGE_URL to a directory, or to s3://bucket/prefix",
                 ) from error
         return self._fs
 
