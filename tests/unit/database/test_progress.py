@@ -1,0 +1,126 @@
+"""What a running job says is recorded exactly once, whoever follows it."""
+
+import math
+import threading
+from collections.abc import Callable
+
+import pytest
+
+from mltemporal.database import LOG_KEPT_BYTES, Batch, Database, JobRow
+from mltemporal.database import progress as module
+from mltemporal.specs import Artifact, ObjectRef
+from mltemporal.views import Point
+
+MakeJob = Callable[..., JobRow]
+
+
+@pytest.fixture
+def job(make_job: MakeJob, database: Database) -> JobRow:
+    row = make_job()
+    database.jobs.start_attempt(row.id, 1)
+    return row
+
+
+def point(step: int, attempt: int = 1, **metrics: float) -> Point:
+    return Point(attempt=attempt, time=float(step), step=step, total=10, metrics=metrics)
+
+
+def test_points_come_back_in_order_and_only_the_new_ones(database: Database, job: JobRow) -> None:
+    record = database.progress
+    batch = Batch(start=0, end=20, points=((0, point(1, loss=0.5)), (10, point(2, loss=math.nan))))
+    assert record.append(job.id, 1, batch)
+    (first_id, first), (last_id, second) = record.points(job.id)
+    assert point(1, loss=0.5) == first
+    assert math.isnan(second.metrics["loss"])
+    assert [last_id] == [row_id for row_id, _ in record.points(job.id, after=first_id)]
+    assert [] == record.points(job.id, after=last_id)
+    last = record.last_point(job.id, 1)
+    assert last is not None
+    assert 2 == last.step
+    assert record.last_point(job.id, 2) is None
+
+
+def test_what_was_recorded_is_not_recorded_again(database: Database, job: JobRow) -> None:
+    record = database.progress
+    batch = Batch(start=0, end=10, points=((0, point(1)),), log="one\n", notes=((5, "chosen"),))
+    assert record.append(job.id, 1, batch)
+    assert not record.append(job.id, 1, batch)
+    assert not record.append(job.id, 1, Batch(start=5, end=15, points=((5, point(2)),)))
+    assert not record.append(job.id, 2, Batch(start=0, end=10)), "an attempt that was never announced"
+    assert (10, 1) == (record.position(job.id, 1), len(record.points(job.id)))
+    assert ["one\n"] == [text for _, _, text in record.log(job.id)]
+    assert 1 == [event.kind for event in database.jobs.events(job.id)].count("note")
+
+
+def test_two_racing_followers_record_each_point_once(database: Database, job: JobRow) -> None:
+    """Each follower reads on from the recorded position, as after a worker that was taken for dead."""
+    record = database.progress
+    line_bytes, lines = 10, 60
+    start = threading.Barrier(2)
+    refused = []
+
+    def follow() -> None:
+        start.wait()
+        while (position := record.position(job.id, 1)) < lines * line_bytes:
+            batch = Batch(
+                start=position,
+                end=position + line_bytes,
+                points=((position, point(position // line_bytes)),),
+                log=f"line {position // line_bytes}\n",
+            )
+            if not record.append(job.id, 1, batch):
+                refused.append(position)
+
+    followers = [threading.Thread(target=follow) for _ in range(2)]
+    for follower in followers:
+        follower.start()
+    for follower in followers:
+        follower.join()
+    assert list(range(lines)) == [seen.step for _, seen in record.points(job.id)]
+    expected = "".join(f"line {i}\n" for i in range(lines))
+    assert expected == "".join(text for _, _, text in record.log(job.id))
+
+
+def test_of_an_endless_log_the_end_is_kept(
+    database: Database, job: JobRow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "LOG_KEPT_BYTES", 1000)
+    record = database.progress
+    for i in range(50):
+        assert record.append(job.id, 1, Batch(start=i * 100, end=(i + 1) * 100, log=f"{i:099}\n"))
+    kept = [int(text) for _, _, text in record.log(job.id)]
+    assert list(range(40, 50)) == kept
+    assert [48, 49] == [int(text) for _, _, text in record.log(job.id, newest=2)]
+
+
+def test_the_logs_of_another_attempt_are_left_alone(
+    database: Database, job: JobRow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "LOG_KEPT_BYTES", 100)
+    record = database.progress
+    record.append(job.id, 1, Batch(start=0, end=50, log="first attempt\n"))
+    database.jobs.start_attempt(job.id, 2)
+    for i in range(5):
+        record.append(job.id, 2, Batch(start=i * 100, end=(i + 1) * 100, log=f"{i}\n"))
+    assert [(1, "first attempt\n"), (2, "4\n")] == [(n, text) for _, n, text in record.log(job.id)]
+
+
+def test_a_log_beyond_two_gibibytes_has_its_position(database: Database, job: JobRow) -> None:
+    record = database.progress
+    assert record.append(job.id, 1, Batch(start=0, end=5 << 30, points=((5 << 30, point(2**53)),)))
+    assert 5 << 30 == record.position(job.id, 1)
+    assert LOG_KEPT_BYTES < 1 << 30
+
+
+def test_an_artifact_of_the_same_name_replaces_the_one_before(database: Database, job: JobRow) -> None:
+    record = database.progress
+    one, two = (ObjectRef(sha256=letter * 64, size_bytes=1) for letter in "ab")
+    record.append(job.id, 1, Batch(start=0, end=1, artifacts=(Artifact(name="roc.png", object=one),)))
+    replacing = (Artifact(name="roc.png", object=two), Artifact(name="a.txt", object=one))
+    record.append(job.id, 1, Batch(start=1, end=2, artifacts=replacing))
+    assert [("a.txt", one), ("roc.png", two)] == [(a.name, a.object) for a in record.artifacts(job.id)]
+
+
+def test_a_null_byte_in_a_log_is_replaced(database: Database, job: JobRow) -> None:
+    database.progress.append(job.id, 1, Batch(start=0, end=4, log="a\0b\n"))
+    assert ["a\ufffdb\n"] == [text for _, _, text in database.progress.log(job.id)]
