@@ -1,8 +1,7 @@
-"""A database of the test's own, and jobs in it."""
+"""Jobs in a database."""
 
 import uuid
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -11,19 +10,6 @@ from mltemporal.database import Database, JobRow
 from mltemporal.specs import Column, DatasetRef, JobSpec, TrainerRef
 
 MakeJob = Callable[..., JobRow]
-
-
-@pytest.fixture
-def url(tmp_path: Path) -> str:
-    return f"sqlite:///{tmp_path / 'jobs.db'}"
-
-
-@pytest.fixture
-def database(url: str) -> Iterator[Database]:
-    Database.prepare(url)
-    opened = Database.open(url)
-    yield opened
-    opened.close()
 
 
 @pytest.fixture
