@@ -44,7 +44,10 @@ class WarmInterpreters:
             return False
         key = _key(order)
         server = self._servers.pop(key, None)
-        if server is None or server.ended:
+        if server is not None and server.ended:
+            server.close()
+            server = None
+        if server is None:
             server = _Server(order["argv"][0], order["env"])
         self._servers[key] = server  # the last is the one used last
         while len(self._servers) > _KEPT:
