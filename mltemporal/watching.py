@@ -154,7 +154,7 @@ class Pulse:
     async def beat(self) -> None:
         """Wait until it is time to look again."""
         waited = time.monotonic() - self._started
-        await asyncio.sleep(min(_BEAT_S, max(0.02, waited / 10)))
+        await asyncio.sleep(min(_BEAT_S, max(0.01, waited / 20)))
         if time.monotonic() - self._looked_at > _OWNER_CHECK_S:
             self._looked_at = time.monotonic()
             try:

@@ -9,12 +9,14 @@ job must never see other packages than a new interpreter would.
 
 from __future__ import annotations
 
+import atexit
 import gc
 import os
 import random
 import select
 import sys
-from typing import Any
+import threading
+from typing import Any, NoReturn
 
 from mltemporal.launchers import keeper
 
@@ -103,7 +105,16 @@ def main() -> int:
         return 0
     from mltemporal.runtime.main import main as run
 
-    return run(_become(order))
+    return _end(run(_become(order)))
+
+
+def _end(code: int) -> NoReturn:
+    """Leave as an interpreter does, but do not take all modules apart: that outlasts many a job."""
+    threading._shutdown()  # type: ignore[attr-defined]  # noqa: SLF001  (waits for threads)
+    atexit._run_exitfuncs()  # noqa: SLF001
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    os._exit(code)
 
 
 if __name__ == "__main__":

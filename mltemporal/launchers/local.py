@@ -119,7 +119,7 @@ class LocalLauncher:
         """Yield a sighting on every change, at least each second, output from ``position`` on."""
         folder = self._folder(name)
         last: tuple[Phase, str] | None = None
-        said_at = 0.0
+        began, said_at = time.monotonic(), 0.0
         while True:
             if not folder.exists:
                 raise NotFound(f"there is no local process {name!r}", "it was deleted; start the job again")
@@ -135,8 +135,8 @@ class LocalLauncher:
                     return
             if seen.phase is Phase.QUEUED and time.monotonic() - self._looked_at > _POLL_S:
                 await self._admit()  # one look serves all that wait
-            if not more:
-                await asyncio.sleep(_POLL_S)
+            if not more:  # often at first, so that a short job is not kept waiting for its end
+                await asyncio.sleep(min(_POLL_S, 0.01 + (time.monotonic() - began) / 20))
 
     async def suspend(self, name: str) -> None:
         """Stop the process group (SIGSTOP); it keeps its memory and its slot."""
