@@ -33,11 +33,21 @@ def is_own(module: ModuleType) -> bool:
     return _is_own(name.partition(".")[0], file)
 
 
+_judged: dict[str, tuple[object, bool]] = {}
+"""A kernel has thousands of modules, and each launch looks at all of them."""
+
+
 def own_modules() -> list[ModuleType]:
     """Return the user's own modules among those that are loaded."""
-    return [
-        module for module in list(sys.modules.values()) if isinstance(module, ModuleType) and is_own(module)
-    ]
+    found = []
+    for name, module in list(sys.modules.items()):
+        judged = _judged.get(name)
+        if judged is None or judged[0] is not module:  # new, or loaded anew, since the last look
+            own = isinstance(module, ModuleType) and is_own(module)
+            judged = _judged[name] = (module, own)
+        if judged[1]:
+            found.append(module)
+    return found
 
 
 def imported_by(function: FunctionType) -> Iterator[ModuleType]:

@@ -23,6 +23,9 @@ class Datasets:
 
     def add(self, ref: DatasetRef) -> int:
         """Record the table and return its row's id. Idempotent by fingerprint."""
+        known = self._row_of(ref)
+        if known is not None:
+            return known
         try:
             with self._database.writing() as connection:
                 row = connection.execute(
@@ -35,10 +38,17 @@ class Datasets:
                 )
                 assert row.inserted_primary_key is not None
                 return int(row.inserted_primary_key[0])
-        except IntegrityError:
-            with self._database.reading() as connection:
-                query = sa.select(datasets.c.id).where(datasets.c.fingerprint == ref.fingerprint)
-                return int(connection.execute(query).scalar_one())
+        except IntegrityError:  # somebody else has just done so
+            known = self._row_of(ref)
+            if known is None:
+                raise
+            return known
+
+    def _row_of(self, ref: DatasetRef) -> int | None:
+        query = sa.select(datasets.c.id).where(datasets.c.fingerprint == ref.fingerprint)
+        with self._database.reading() as connection:
+            row: int | None = connection.scalar(query)
+            return row
 
     def named(self, name: str) -> DatasetRef | None:
         """Return the table registered under ``name``."""
