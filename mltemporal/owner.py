@@ -14,6 +14,7 @@ from mltemporal.errors import InvalidRequest, ServiceUnavailable
 from mltemporal.specs import Command, JobStatus
 
 if TYPE_CHECKING:
+    from mltemporal.launchers.local import LocalLauncher
     from mltemporal.session import Session
 
 _CLEAN_UP = timedelta(days=8)
@@ -70,8 +71,14 @@ async def cancel(session: Session, job_id: int) -> bool:
             row = await asyncio.to_thread(session.database.jobs.get, job_id)
             if row.status.final:
                 return False
-            await asyncio.to_thread(session.database.jobs.finish, job_id, JobStatus.CANCELLED)
+            await end_without_owner(session, row, JobStatus.CANCELLED)
     return True
+
+
+async def end_without_owner(session: Session, row: JobRow, status: JobStatus, error: str = "") -> None:
+    """Record the end of a job whose workflow will never do so, and drop what was kept for it."""
+    await _launcher(session).forget(row.key)
+    await asyncio.to_thread(session.database.jobs.finish, row.id, status, error=error)
 
 
 async def command(session: Session, job_id: int, verb: str) -> None:
@@ -107,24 +114,21 @@ async def retry(session: Session, job_id: int) -> None:
         InvalidRequest: it has not ended, it succeeded, or its like runs.
         ServiceUnavailable: Temporal does not answer.
     """
-    from mltemporal.launchers.local import KernelContext, LocalLauncher
+    from mltemporal.launchers.local import KernelContext
 
     row = await asyncio.to_thread(session.database.jobs.get, job_id)
     if row.status not in (JobStatus.FAILED, JobStatus.CANCELLED):
         raise InvalidRequest(
             f"cannot retry a job that is {row.status}", "only failed or cancelled jobs start again"
         )
-    settings = session.settings
-    launcher = LocalLauncher(settings.home, settings.storage_url, settings.max_local_jobs)
     if not await asyncio.to_thread(session.database.jobs.reopen, job_id):
         raise InvalidRequest(f"another job like job {job_id} is running", "attach to it: run the cell again")
     try:
-        launcher.prepare(row.key, KernelContext.here())
+        _launcher(session).prepare(row.key, KernelContext.here())
         await asyncio.to_thread(_record, session, row, "retry")
         await start(session, row, again=True)
     except Exception:
-        await launcher.forget(row.key)
-        await asyncio.to_thread(session.database.jobs.finish, job_id, row.status, error=row.error)
+        await end_without_owner(session, row, row.status, row.error)
         raise
 
 
@@ -133,6 +137,13 @@ def _reason(error: BaseException) -> str:
     while error.__cause__ is not None:
         error = error.__cause__
     return getattr(error, "message", None) or str(error)
+
+
+def _launcher(session: Session) -> LocalLauncher:
+    from mltemporal.launchers.local import LocalLauncher
+
+    settings = session.settings
+    return LocalLauncher(settings.home, settings.storage_url, settings.max_local_jobs)
 
 
 def _record(session: Session, row: JobRow, verb: str) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from mltemporal import background
+from mltemporal import background, owner
 from mltemporal.errors import MLTemporalError, ServiceUnavailable
 from mltemporal.specs import JobStatus
 from mltemporal.views import JobView
@@ -163,16 +163,11 @@ class Pulse:
                 log.info("%s", error)  # Temporal is away; the database is still the best word
 
     async def _check_owner(self) -> None:
-        jobs = self._session.database.jobs
-        row = await asyncio.to_thread(jobs.get, self._job_id)
+        row = await asyncio.to_thread(self._session.database.jobs.get, self._job_id)
         gone = "" if row.status.final else await self._why_gone(row)
         if gone and gone == self._gone_before:  # twice: a retry starts the next one in between
-            await asyncio.to_thread(
-                jobs.finish,
-                self._job_id,
-                JobStatus.FAILED,
-                error=f"its workflow {gone}\nNext step: look at it in Temporal's Web UI, then job.retry()",
-            )
+            error = f"its workflow {gone}\nNext step: look at it in Temporal's Web UI, then job.retry()"
+            await owner.end_without_owner(self._session, row, JobStatus.FAILED, error)
         self._gone_before = gone
 
     async def _why_gone(self, row: JobRow) -> str:
