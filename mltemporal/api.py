@@ -114,7 +114,7 @@ def train(
     here = session.current()
     launcher = LocalLauncher(here.settings.home, here.settings.storage_url, here.settings.max_local_jobs)
     launcher.check_resources(wanted["resources"])
-    captured = capture(trainer, params)
+    captured = capture(trainer, request.parameters(params))
     check_environment(captured.versions)
     checked = inspect(dataset, target=target, needs_features=captured.kind in ("baseline", "estimator"))
     predicted, why = _target(checked, captured, trainer, target)

@@ -85,6 +85,20 @@ def labels(name: str, values: object) -> tuple[str, ...]:
     return tuple(label(name, value) for value in values)
 
 
+def parameters(params: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return the trainer's parameters; whether it has such is checked where it is known."""
+    if params is None:
+        return {}
+    if not isinstance(params, Mapping):
+        raise InvalidRequest(
+            f"params is a {type(params).__name__}, not a mapping", 'give params={"name": value}'
+        )
+    for name in params:
+        if not isinstance(name, str):
+            raise InvalidRequest(f"{name!r} cannot name a parameter", 'give text: params={"name": value}')
+    return dict(params)
+
+
 def environment(env: Mapping[str, str] | None) -> dict[str, str]:
     """Return the variables; values are not shown in errors, they may be secret."""
     if env is None:

@@ -71,7 +71,7 @@ class LocalLauncher:
         cores, cpu = os.cpu_count() or 1, resources.cpu
         if cpu is not None and not 0 < cpu <= cores:
             raise InvalidRequest(
-                f"resources ask for {cpu} cores, this machine has {cores}",
+                f"resources ask for {cpu:g} cores, this machine has {cores}",
                 f"ask for more than 0 and at most {cores}",
             )
 

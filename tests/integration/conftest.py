@@ -79,7 +79,7 @@ class World:
         """What ``call`` left that was not there before."""
         before = self.traces()
         call()
-        time.sleep(0.2)  # Temporal's list of workflows is a little late
+        time.sleep(0.1)  # Temporal's list of workflows is a little late
         after = self.traces()
         return {name: after[name] for name in before if before[name] != after[name]}
 

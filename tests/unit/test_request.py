@@ -141,6 +141,15 @@ def test_a_tag_that_is_no_text_is_named() -> None:
     )
 
 
+def test_parameters_are_a_mapping() -> None:
+    assert {} == request.parameters(None)
+    assert {"k": 3} == request.parameters({"k": 3})
+    expected = ("params is a list, not a mapping", 'give params={"name": value}')
+    assert expected == refusal(request.parameters, [1])
+    expected = ("3 cannot name a parameter", 'give text: params={"name": value}')
+    assert expected == refusal(request.parameters, {3: 1})
+
+
 def test_an_environment_is_a_mapping_of_texts() -> None:
     assert request.environment(None) == {}
     assert request.environment({"A": "b", "EMPTY": ""}) == {"A": "b", "EMPTY": ""}
