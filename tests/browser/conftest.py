@@ -31,7 +31,7 @@ METADATA = {
 CURRENT = "window.jupyterapp?.shell?.currentWidget"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # Playwright's own event loop must not outlast these tests
 def chromium():
     sync_api = pytest.importorskip("playwright.sync_api")
     path = shutil.which("chromium")
