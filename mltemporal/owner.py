@@ -21,6 +21,10 @@ _CLEAN_UP = timedelta(days=8)
 """Room for the clean-up after the job's own time: the workflow's limit must never cut it short."""
 
 
+_ANSWER = timedelta(seconds=30)
+"""How long a command may take: it needs a worker, and a look at the process."""
+
+
 async def start(session: Session, row: JobRow, *, again: bool = False) -> None:
     """Start the job's workflow. Idempotent: a running one is left alone.
 
@@ -88,7 +92,7 @@ async def command(session: Session, job_id: int, verb: str) -> None:
         InvalidRequest: the workflow refuses, and says why.
         ServiceUnavailable: Temporal or the worker does not answer.
     """
-    from temporalio.client import WorkflowUpdateFailedError
+    from temporalio.client import WorkflowUpdateFailedError, WorkflowUpdateRPCTimeoutOrCancelledError
     from temporalio.service import RPCError, RPCStatusCode
 
     row = await asyncio.to_thread(session.database.jobs.get, job_id)
@@ -96,7 +100,13 @@ async def command(session: Session, job_id: int, verb: str) -> None:
     request = Command(job_id=job_id, verb=verb, by=session.user)
     with _translated():
         try:
-            await client.get_workflow_handle(row.workflow_id).execute_update("command", request)
+            handle = client.get_workflow_handle(row.workflow_id)
+            await handle.execute_update("command", request, rpc_timeout=_ANSWER)
+        except WorkflowUpdateRPCTimeoutOrCancelledError as error:
+            raise ServiceUnavailable(
+                f"no worker answered within {_ANSWER.seconds} s",
+                "look at mltemporal.status(); the command may still be carried out",
+            ) from error
         except WorkflowUpdateFailedError as error:
             raise InvalidRequest(_reason(error), "look at job.status") from error
         except RPCError as error:

@@ -14,7 +14,7 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 
 import mltemporal
-from mltemporal import owner, stack, watching
+from mltemporal import owner, session, stack, watching
 from mltemporal.errors import (
     InvalidRequest,
     JobCancelled,
@@ -22,7 +22,7 @@ from mltemporal.errors import (
     NotFound,
     ServiceUnavailable,
 )
-from mltemporal.specs import JobStatus
+from mltemporal.specs import JobStatus, ObjectRef, decode
 
 
 def count(data: pd.DataFrame, steps: int = 5, pause_s: float = 0.0) -> dict[str, float]:
@@ -269,6 +269,22 @@ def test_the_log_is_followed_to_its_end(world: Any, table: pd.DataFrame) -> None
     assert ("", []) == (job.logs(tail=0), list(job.logs(tail=0, follow=True)))
     with pytest.raises(InvalidRequest, match="tail=-1 is not possible"):
         job.logs(tail=-1)
+
+
+def test_of_a_very_long_log_the_end_is_at_hand_and_the_whole_is_kept(world: Any, table: pd.DataFrame) -> None:
+    def fit(data: pd.DataFrame) -> None:
+        for i in range(100_000):
+            print(f"{i:059}")
+
+    job = mltemporal.train(table, fit)
+    job.wait(60)
+    assert [f"{i:059}" for i in range(99_990, 100_000)] == job.logs(tail=10).splitlines()
+    (attempt,) = world.database.jobs.attempts(job.id)
+    with session.current().storage.local_path(decode(attempt["log_json"], ObjectRef)) as whole:
+        printed = [line for line in whole.read_text().splitlines() if line.startswith("0")]
+    assert 100_000 == len(printed)
+    kept = sum(len(text) for _, _, text in world.database.progress.log(job.id))
+    assert kept < 6 << 20
 
 
 def test_metrics_and_history_are_tables(world: Any, table: pd.DataFrame) -> None:

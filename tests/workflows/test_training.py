@@ -6,7 +6,7 @@ import os
 import signal
 
 import pytest
-from temporalio.client import WorkflowFailureError
+from temporalio.client import WorkflowFailureError, WorkflowUpdateFailedError
 
 from mltemporal.launchers.keeper import start_mark
 from mltemporal.specs import Command, JobStatus, TrainingResult, WorkflowState
@@ -112,7 +112,7 @@ async def test_cancelling_lets_the_training_finish_its_words_and_leaves_a_record
     assert "tidied" in "".join(text for _, _, text in world.database.progress.log(row.id))
 
 
-async def test_a_job_that_waits_in_the_queue_can_be_cancelled(world):
+async def test_a_job_that_waits_in_the_queue_can_be_cancelled_and_not_paused(world):
     async with world.worker():
         busy = [await world.submit(COUNT.format(steps=100_000, pause=0.05)) for _ in range(2)]
         for row, _ in busy:
@@ -120,6 +120,9 @@ async def test_a_job_that_waits_in_the_queue_can_be_cancelled(world):
         row, handle = await world.submit("print('never')")
         await until(lambda: world.database.jobs.get(row.id).stage.startswith("waiting for a free slot"))
         assert world.database.jobs.get(row.id).status is JobStatus.QUEUED
+        with pytest.raises(WorkflowUpdateFailedError) as caught:
+            await handle.execute_update("command", Command(job_id=row.id, verb="pause", by="me@here"))
+        assert "cannot pause a job that is queued" in str(caught.value.cause.cause)
         await handle.cancel()
         with pytest.raises(WorkflowFailureError):
             await handle.result()

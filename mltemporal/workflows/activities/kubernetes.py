@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import tempfile
 import time
 from collections.abc import Mapping
+from pathlib import Path
 
 from temporalio import activity
 
@@ -241,11 +243,13 @@ class JobActivities:
             <= LOG_KEPT_BYTES
         ):
             return None
-        with self._storage.writing(format="text") as written, written.path.open("wb") as file:
-            async for seen in launcher.follow(name, 0):
-                file.write(seen.output)
-                activity.heartbeat({"phase": "keeping the log", "position": seen.position})
-        return encode(written.ref)
+        with tempfile.TemporaryDirectory(prefix="mltemporal-") as folder:
+            path = Path(folder) / "log"
+            async with beating():
+                with path.open("wb") as file:
+                    async for seen in launcher.follow(name, 0):
+                        file.write(seen.output)
+                return encode(await asyncio.to_thread(self._storage.put_file, path, format="text"))
 
     def _finish(self, job: JobRow, outcome: Outcome) -> None:
         error = ""
