@@ -131,6 +131,7 @@ async def retry(session: Session, job_id: int) -> None:
         raise InvalidRequest(
             f"cannot retry a job that is {row.status}", "only failed or cancelled jobs start again"
         )
+    await _until_closed(session, row)
     if not await asyncio.to_thread(session.database.jobs.reopen, job_id):
         raise InvalidRequest(f"another job like job {job_id} is running", "attach to it: run the cell again")
     try:
@@ -140,6 +141,27 @@ async def retry(session: Session, job_id: int) -> None:
     except Exception:
         await end_without_owner(session, row, row.status, row.error)
         raise
+
+
+async def _until_closed(session: Session, row: JobRow) -> None:
+    """Wait for the workflow that has just recorded the job's end: while it is open, no other can start."""
+    from temporalio.client import WorkflowFailureError
+    from temporalio.service import RPCError, RPCStatusCode
+
+    client = await session.client()
+    with _translated():
+        try:
+            await asyncio.wait_for(client.get_workflow_handle(row.workflow_id).result(), _ANSWER.seconds)
+        except WorkflowFailureError:
+            return
+        except RPCError as error:
+            if error.status is not RPCStatusCode.NOT_FOUND:
+                raise
+        except TimeoutError as error:
+            raise ServiceUnavailable(
+                f"the workflow of job {row.id} has not closed yet",
+                "look at mltemporal.status(): is a worker there? then try again",
+            ) from error
 
 
 def _reason(error: BaseException) -> str:

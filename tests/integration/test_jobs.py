@@ -220,6 +220,18 @@ def test_a_retry_goes_on_from_the_checkpoint_under_the_same_identity(
     assert "cannot retry a job that is succeeded" == caught.value.what
 
 
+def test_a_job_can_be_retried_in_the_very_moment_of_its_end(world: Any, table: pd.DataFrame) -> None:
+    def fit(data: pd.DataFrame) -> None:
+        raise RuntimeError("again")
+
+    job = mltemporal.train(table, fit)
+    for attempt in range(1, 6):
+        assert "RuntimeError: again" in str(job.exception(60))
+        assert attempt == job.view().attempt
+        job.retry()
+    job.wait(60)
+
+
 def test_a_retried_job_whose_data_is_gone_says_that_and_not_what_was_before(
     world: Any, tmp_path: Path
 ) -> None:
