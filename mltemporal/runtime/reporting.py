@@ -51,6 +51,8 @@ def report(step: int | None = None, total: int | None = None, **metrics: float) 
         fields["total"] = _whole("total", total)
     fields["metrics"] = {name: _number(name, value) for name, value in metrics.items()}
     _throttle().offer(fields)
+    global _reports  # noqa: PLW0603 - a count of calls
+    _reports += 1
 
 
 def stage(text: str) -> None:
@@ -81,12 +83,18 @@ def flush() -> None:
 
 
 _tracked: tuple[int, int | None] | None = None
+_reports = 0
 
 
 def set_tracked(state: tuple[int, int | None] | None) -> None:
     """Give the count and total that a report without a step gets; None where nothing is tracked."""
     global _tracked  # noqa: PLW0603 - one loop is tracked at a time: the outermost
     _tracked = state
+
+
+def reports() -> int:
+    """How often `report` was called in this process."""
+    return _reports
 
 
 def tracked() -> bool:

@@ -18,9 +18,10 @@ _REPORT_EVERY_S = 0.1
 def track(
     iterable: Iterable[T], total: int | None = None, desc: str = "", initial: int | None = None
 ) -> Iterator[T]:
-    """Yield the items of ``iterable`` and report after each how many are done.
+    """Yield the items of ``iterable`` and report, ten times a second at most, how many are done.
 
-    A `report` inside the loop without a step of its own gets the loop's count. Of loops inside
+    A `report` inside the loop without a step of its own gets the loop's count; a loop that reports
+    by itself is not reported twice. Of loops inside
     each other the outermost counts. Outside a job it is a progress bar on standard error.
 
     Args:
@@ -52,10 +53,12 @@ def _counted(iterable: Iterable[T], before: int, total: int | None, desc: str) -
         if in_job:
             reporting.report(step=done, total=total)
         for item in iterable:
+            reports = reporting.reports()
             yield item
             done += 1
             reporting.set_tracked((done, total))
-            if (now := time.monotonic()) - shown_at >= _REPORT_EVERY_S:
+            told = in_job and reporting.reports() != reports  # the loop's own reports carry its count
+            if not told and (now := time.monotonic()) - shown_at >= _REPORT_EVERY_S:
                 shown_at = now
                 _show(in_job, desc, done, total, (done - before) / max(now - started, 1e-9))
     finally:

@@ -25,6 +25,18 @@ def test_a_report_in_a_tracked_loop_gets_the_loops_count(job: Job, told: Told) -
     assert [(0, 2), (1, 2)] == steps
 
 
+def test_a_loop_that_reports_by_itself_is_not_reported_twice(
+    job: Job, told: Told, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mltemporal.runtime.tracking._REPORT_EVERY_S", 0)
+    for _ in track(range(2)):
+        report(loss=1.0)
+
+    assert [(0, {}), (0, {"loss": 1.0}), (1, {"loss": 1.0}), (2, {})] == [
+        (line.step, line.metrics) for line in told()
+    ]
+
+
 def test_a_range_that_goes_on_where_an_attempt_stopped_counts_from_there(job: Job, told: Told) -> None:
     assert [4, 5] == list(track(range(4, 6)))
     assert ["a"] == list(track(["a"], initial=9))
