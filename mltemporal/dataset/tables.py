@@ -31,7 +31,7 @@ def to_table(source: object) -> tuple[Any, str | None]:
     """
     kinds = {(kind.__module__.partition(".")[0], kind.__name__) for kind in type(source).__mro__}
     if ("pandas", "DataFrame") in kinds:
-        return _from_pandas(source), None  # type: ignore[arg-type]
+        return _from_pandas(source), None
     if ("polars", "DataFrame") in kinds:
         return _from_polars(source), None
     if ("pyarrow", "Table") in kinds or ("pyarrow", "RecordBatch") in kinds:
@@ -63,7 +63,7 @@ def _from_pandas(frame: pd.DataFrame) -> Any:
         kept = [name for name in named if name not in frame.columns]
         dropped = [level for level, name in enumerate(frame.index.names) if name not in kept]
         if kept:
-            frame = (frame.droplevel(dropped) if dropped else frame).reset_index()  # type: ignore[arg-type]
+            frame = (frame.droplevel(dropped) if dropped else frame).reset_index()
     names = _text_names(frame)
     if names != list(frame.columns):
         attrs = frame.attrs
