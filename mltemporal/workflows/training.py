@@ -93,7 +93,7 @@ class TrainingWorkflow:
                 )
                 return result
             except ActivityError as error:
-                if number == last or not _interrupted(error):
+                if number == last or not _interrupted(error) or _cancel_requested():
                     raise
             self._enter("waiting to try again", number)
             await workflow.sleep(min(2.0 ** (number - plan.attempts_before - 1), 60.0))
@@ -144,6 +144,12 @@ class TrainingWorkflow:
         workflow.set_current_details(f"**{stage}**, attempt {attempt}")
 
 
+def _cancel_requested() -> bool:
+    """Whether somebody asked to cancel, also where the activity that was to hear it ended otherwise."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
 def _interrupted(error: ActivityError) -> bool:
     cause = error.cause
     return isinstance(cause, ApplicationError) and cause.type == TrainingInterrupted.__name__
@@ -153,7 +159,7 @@ def _outcome(job_id: int, attempts: int, error: BaseException) -> Outcome:
     """Say in words how the job ended."""
     status, what, next_step = JobStatus.FAILED, str(error), ""
     cause = error.cause if isinstance(error, ActivityError) else error
-    if isinstance(error, asyncio.CancelledError) or is_cancelled_exception(error):
+    if _cancel_requested() or isinstance(error, asyncio.CancelledError) or is_cancelled_exception(error):
         status, what = JobStatus.CANCELLED, "cancelled"
     elif isinstance(cause, TimeIsOver):
         what, next_step = "the job's time was over", "give it more: train(…, timeout='48h')"

@@ -112,6 +112,26 @@ async def test_cancelling_lets_the_training_finish_its_words_and_leaves_a_record
     assert "tidied" in "".join(text for _, _, text in world.database.progress.log(row.id))
 
 
+async def test_a_cancellation_outlives_the_worker_that_carried_it_out(world):
+    text = (
+        "import time, mltemporal\n"
+        "try:\n    mltemporal.report(step=1)\n    time.sleep(600)\n"
+        "finally:\n    time.sleep(2)\n    mltemporal.report(step=2)\n    print('tidied', flush=True)\n"
+    )
+    async with world.worker():
+        row, handle = await world.submit(text)
+        await until(lambda: world.points(row))
+        await handle.cancel()
+        await until(lambda: world.database.jobs.get(row.id).stage == "stopping")
+    async with world.worker():
+        with pytest.raises(WorkflowFailureError):
+            await handle.result()
+    job = world.database.jobs.get(row.id)
+    assert (job.status, job.attempt) == (JobStatus.CANCELLED, 1)
+    assert world.points(row) == [(1, 1), (1, 2)]
+    assert "tidied" in "".join(text for _, _, text in world.database.progress.log(row.id))
+
+
 async def test_a_job_that_waits_in_the_queue_can_be_cancelled_and_not_paused(world):
     async with world.worker():
         busy = [await world.submit(COUNT.format(steps=100_000, pause=0.05)) for _ in range(2)]

@@ -6,12 +6,13 @@ import asyncio
 import tempfile
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from temporalio import activity
 
 from mltemporal.database import LOG_KEPT_BYTES, Database, Event, JobRow
-from mltemporal.errors import InvalidRequest, JobFailed, ServiceUnavailable, TrainingInterrupted
+from mltemporal.errors import InvalidRequest, JobFailed, NotFound, ServiceUnavailable, TrainingInterrupted
 from mltemporal.launchers.base import Launcher, Phase, Sighting
 from mltemporal.specs import (
     Attempt,
@@ -89,7 +90,7 @@ class JobActivities:
         except asyncio.CancelledError:
             details = activity.cancellation_details()
             if details is not None and details.cancel_requested:
-                await self._stop(launcher, job, attempt, name)
+                await self._stop(launcher, job, attempt, JobStatus.CANCELLED)
             raise
         log_json = await self._keep_log(launcher, job, attempt, name)
         return await asyncio.to_thread(self._conclude, job, attempt, end, log_json)
@@ -134,20 +135,24 @@ class JobActivities:
         async with beating():
             if launcher is not None:
                 await launcher.forget(job.key)  # first, so that an attempt that is just starting cannot
-            job = await self._job(job.id)
-            for number in range(1, job.attempt + 1):
+            for attempt in await asyncio.to_thread(self._database.jobs.attempts, job.id):
+                number, ended = attempt["number"], attempt["finished_at"] is not None
                 if launcher is not None:
-                    await self._remove(launcher, job, number)
+                    await self._remove(launcher, job, number, outcome, ended=ended)
                 await asyncio.to_thread(
                     self._database.jobs.end_attempt, job.id, number, phase=outcome.status, reason=outcome.what
                 )
             await asyncio.to_thread(self._finish, job, outcome)
 
-    async def _remove(self, launcher: Launcher, job: JobRow, number: int) -> None:
+    async def _remove(
+        self, launcher: Launcher, job: JobRow, number: int, outcome: Outcome, *, ended: bool
+    ) -> None:
         name = f"{job.key}-{number}"
         seen = await launcher.find(name)
-        if seen is not None and not seen.phase.final:
-            await launcher.stop(name, job.spec.grace_s)
+        if seen is not None and not (ended and seen.phase.final):  # its last words are not recorded yet
+            attempt = Attempt(job_id=job.id, number=number)
+            with suppress(NotFound):  # somebody else is cleaning up too
+                await self._stop(launcher, job, attempt, outcome.status, outcome.what)
         await launcher.delete(name)
 
     # Below: the parts of monitor_training
@@ -163,8 +168,13 @@ class JobActivities:
             )
         return self._launchers[job.spec.backend]
 
-    async def _follow(self, launcher: Launcher, job: JobRow, attempt: Attempt, name: str) -> Sighting:
-        """Follow to the end; a new follower takes over where another one has recorded meanwhile."""
+    async def _follow(
+        self, launcher: Launcher, job: JobRow, attempt: Attempt, name: str, *, stage: str = ""
+    ) -> Sighting:
+        """Follow to the end; a new follower takes over where another one has recorded meanwhile.
+
+        People read ``stage``, or what the job says that it does.
+        """
         while True:
             position = await asyncio.to_thread(self._database.progress.position, job.id, attempt.number)
             follower = Follower(
@@ -174,7 +184,7 @@ class JobActivities:
             async for seen in launcher.follow(name, position):
                 if not await asyncio.to_thread(follower.feed, seen.output, last=seen.phase.final):
                     break
-                status = _status(seen, follower)
+                status = (JobStatus.RUNNING, stage) if stage else _status(seen, follower)
                 if status != said:
                     said = status
                     await asyncio.to_thread(self._database.jobs.set_status, job.id, *status)
@@ -182,18 +192,17 @@ class JobActivities:
                 if seen.phase.final:
                     return seen
 
-    async def _stop(self, launcher: Launcher, job: JobRow, attempt: Attempt, name: str) -> None:
+    async def _stop(
+        self, launcher: Launcher, job: JobRow, attempt: Attempt, phase: JobStatus, reason: str = ""
+    ) -> None:
         """Stop the process while its last words are still recorded."""
-        await asyncio.to_thread(self._database.jobs.set_status, job.id, JobStatus.RUNNING, "stopping")
-        stopping = asyncio.create_task(launcher.stop(name, job.spec.grace_s))
-        end = await self._follow(launcher, job, attempt, name)
-        await stopping
+        name = f"{job.key}-{attempt.number}"
+        end, _ = await asyncio.gather(
+            self._follow(launcher, job, attempt, name, stage="stopping"),
+            launcher.stop(name, job.spec.grace_s),
+        )
         await asyncio.to_thread(
-            self._database.jobs.end_attempt,
-            job.id,
-            attempt.number,
-            phase=JobStatus.CANCELLED,
-            reason=end.reason,
+            self._database.jobs.end_attempt, job.id, attempt.number, phase=phase, reason=reason or end.reason
         )
 
     def _conclude(self, job: JobRow, attempt: Attempt, end: Sighting, log_json: str | None) -> TrainingResult:
