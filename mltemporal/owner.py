@@ -97,6 +97,8 @@ async def command(session: Session, job_id: int, verb: str) -> None:
 
     row = await asyncio.to_thread(session.database.jobs.get, job_id)
     client = await session.client()
+    if row.status.final:
+        raise InvalidRequest(f"cannot {verb} a job that is {row.status}", "it has ended")
     request = Command(job_id=job_id, verb=verb, by=session.user)
     with _translated():
         try:

@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 import sqlalchemy as sa
 
+import mltemporal
 from mltemporal import background, session, stack
 from mltemporal.database import Database
 from mltemporal.database.tables import metadata
@@ -31,6 +32,16 @@ def until(reached: Callable[[], Any], within_s: float = 60) -> Any:
         assert time.monotonic() < deadline, "waited in vain"
         time.sleep(0.02)
     return found
+
+
+def count(data: pd.DataFrame, steps: int = 5, pause_s: float = 0.0) -> dict[str, float]:
+    """Report so many steps; what most of these jobs do."""
+    import time
+
+    for step in range(1, steps + 1):
+        mltemporal.report(step=step, total=steps, loss=1 / step)
+        time.sleep(pause_s)
+    return {"rows": len(data)}
 
 
 @dataclass
@@ -124,6 +135,11 @@ def table() -> pd.DataFrame:
     return pd.DataFrame({"x": [float(i) for i in range(400)], "y": [int(i >= 200) for i in range(400)]})
 
 
+@pytest.fixture(name="count")
+def _count() -> Callable[..., dict[str, float]]:
+    return count
+
+
 @pytest.fixture(name="until")
 def _until() -> Callable[..., Any]:
     return until
@@ -137,3 +153,13 @@ def in_a_loop() -> Callable[[Any], Any]:
         return await awaitable
 
     return lambda awaitable: asyncio.run(wait(awaitable))
+
+
+@pytest.fixture
+def forever(world: World, table: pd.DataFrame) -> Iterator[TrainingJob]:
+    """A job that would run for a quarter of an hour, cancelled with the test."""
+    job = mltemporal.train(table, count, params={"steps": 9000, "pause_s": 0.1}, name="forever")
+    until(lambda: world.steps(job))
+    yield job
+    job.cancel()
+    job.wait(60)

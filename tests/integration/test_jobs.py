@@ -1,7 +1,6 @@
 """``train`` and its handle on the real stack: server, worker and trainings are processes of their own."""
 
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -14,36 +13,8 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 
 import mltemporal
-from mltemporal import owner, session, stack, watching
-from mltemporal.errors import (
-    InvalidRequest,
-    JobCancelled,
-    JobFailed,
-    NotFound,
-    ServiceUnavailable,
-)
-from mltemporal.specs import JobStatus, ObjectRef, decode
-
-
-def count(data: pd.DataFrame, steps: int = 5, pause_s: float = 0.0) -> dict[str, float]:
-    """Report so many steps; what most of these jobs do."""
-    import time
-
-    for step in range(1, steps + 1):
-        mltemporal.report(step=step, total=steps, loss=1 / step)
-        time.sleep(pause_s)
-    return {"rows": len(data)}
-
-
-@pytest.fixture
-def forever(world: Any, table: pd.DataFrame, until: Callable[..., Any]) -> Any:
-    """A job that would run for a quarter of an hour, cancelled with the test."""
-    job = mltemporal.train(table, count, params={"steps": 9000, "pause_s": 0.1}, name="forever")
-    until(lambda: world.steps(job))
-    yield job
-    job.cancel()
-    job.wait(60)
-
+from mltemporal.errors import InvalidRequest, JobCancelled, JobFailed, NotFound
+from mltemporal.specs import JobStatus
 
 # Trainers
 
@@ -89,7 +60,7 @@ def test_a_script_runs_with_its_arguments_and_leaves_artifacts(
 
 
 def test_the_same_call_attaches_while_its_job_runs_and_starts_anew_after_its_end(
-    world: Any, table: pd.DataFrame, forever: Any
+    world: Any, count: Any, table: pd.DataFrame, forever: Any
 ) -> None:
     params = {"steps": 9000, "pause_s": 0.1}
     before = world.traces()
@@ -140,7 +111,7 @@ def test_a_timeout_ends_the_waiting_and_not_the_job(world: Any, forever: Any) ->
     assert (False, True) == (forever.done(), forever.running())
 
 
-def test_a_job_that_has_ended_needs_no_waiting(world: Any, table: pd.DataFrame) -> None:
+def test_a_job_that_has_ended_needs_no_waiting(world: Any, count: Any, table: pd.DataFrame) -> None:
     job = mltemporal.train(table, count)
     job.wait(60)
     assert job.wait(0)
@@ -148,11 +119,15 @@ def test_a_job_that_has_ended_needs_no_waiting(world: Any, table: pd.DataFrame) 
     assert job.exception(0) is None
 
 
-def test_a_job_can_be_awaited(world: Any, table: pd.DataFrame, in_a_loop: Callable[[Any], Any]) -> None:
+def test_a_job_can_be_awaited(
+    world: Any, count: Any, table: pd.DataFrame, in_a_loop: Callable[[Any], Any]
+) -> None:
     assert {"rows": 400.0} == in_a_loop(mltemporal.train(table, count, params={"steps": 6})).metrics
 
 
-def test_a_callback_is_called_at_the_end(world: Any, table: pd.DataFrame, until: Callable[..., Any]) -> None:
+def test_a_callback_is_called_at_the_end(
+    world: Any, count: Any, table: pd.DataFrame, until: Callable[..., Any]
+) -> None:
     called: list[Any] = []
     job = mltemporal.train(table, count, params={"steps": 7})
     job.add_done_callback(called.append)
@@ -197,7 +172,6 @@ def test_a_retry_goes_on_from_the_checkpoint_under_the_same_identity(
     world: Any, table: pd.DataFrame, tmp_path: Path
 ) -> None:
     def fit(data: pd.DataFrame, flag: str) -> dict[str, float]:
-        import os
 
         begun = mltemporal.checkpoint.load() or 0
         for step in range(begun + 1, 7):
@@ -259,265 +233,3 @@ def test_a_paused_job_waits_and_goes_on(world: Any, forever: Any, until: Callabl
     with pytest.raises(InvalidRequest) as caught:
         forever.pause()
     assert "cannot pause a job that is cancelled" == caught.value.what
-
-
-# Looking
-
-
-def test_the_log_is_followed_to_its_end(world: Any, table: pd.DataFrame) -> None:
-    def fit(data: pd.DataFrame) -> None:
-        import time
-
-        for i in range(30):
-            print("line", i, flush=True)
-            time.sleep(0.02)
-
-    job = mltemporal.train(table, fit)
-    lines = [line for line in job.logs(follow=True) if line.startswith("line")]
-    assert [f"line {i}" for i in range(30)] == lines
-    assert job.done()
-    assert "line 28\nline 29" == job.logs(tail=2)
-    assert ["line 29"] == list(job.logs(tail=1, follow=True))
-    assert ("", []) == (job.logs(tail=0), list(job.logs(tail=0, follow=True)))
-    with pytest.raises(InvalidRequest, match="tail=-1 is not possible"):
-        job.logs(tail=-1)
-
-
-def test_of_a_very_long_log_the_end_is_at_hand_and_the_whole_is_kept(world: Any, table: pd.DataFrame) -> None:
-    def fit(data: pd.DataFrame) -> None:
-        for i in range(100_000):
-            print(f"{i:059}")
-
-    job = mltemporal.train(table, fit)
-    job.wait(60)
-    assert [f"{i:059}" for i in range(99_990, 100_000)] == job.logs(tail=10).splitlines()
-    (attempt,) = world.database.jobs.attempts(job.id)
-    with session.current().storage.local_path(decode(attempt["log_json"], ObjectRef)) as whole:
-        printed = [line for line in whole.read_text().splitlines() if line.startswith("0")]
-    assert 100_000 == len(printed)
-    kept = sum(len(text) for _, _, text in world.database.progress.log(job.id))
-    assert kept < 6 << 20
-
-
-def test_metrics_and_history_are_tables(world: Any, table: pd.DataFrame) -> None:
-    def fit(data: pd.DataFrame) -> None:
-        for step in (1, 2):
-            mltemporal.report(step=step, loss=1 / step, time=0.5, attempt=9)
-        mltemporal.report(accuracy=float("nan"))
-
-    job = mltemporal.train(table, fit)
-    job.wait(60)
-    metrics = job.metrics()
-    assert ["step", "attempt", "time", "loss", "time_", "attempt_", "accuracy"] == list(metrics.columns)
-    assert [1, 2, None] == [None if step is pd.NA else step for step in metrics["step"]]
-    assert [1.0, 0.5] == list(metrics["loss"].dropna())
-    assert metrics["time"].is_monotonic_increasing
-    assert metrics["accuracy"].isna().all()
-    history = job.history()
-    assert ["time", "kind", "attempt", "message", "by"] == list(history.columns)
-    assert ["submitted", "finished"] == [history["kind"].iloc[0], history["kind"].iloc[-1]]
-    assert {"stage", "attempt", "attempt ended"} <= set(history["kind"])
-
-
-def test_a_job_without_reports_has_an_empty_table(world: Any, table: pd.DataFrame) -> None:
-    job = mltemporal.train(table, count, params={"steps": 0})
-    job.wait(60)
-    assert (["step", "attempt", "time"], 0) == (list(job.metrics().columns), len(job.metrics()))
-    assert job.progress is None
-
-
-def test_jobs_models_and_datasets_are_found_again(world: Any, table: pd.DataFrame) -> None:
-    named = mltemporal.train(table, LogisticRegression(), target="y", name="<b>churn</b>", tags=["nightly"])
-    named.wait(60)
-    assert [named.id] == [job.id for job in mltemporal.jobs(name="<b>churn</b>")]
-    assert named.id in [job.id for job in mltemporal.jobs(status="succeeded", tag="nightly")]
-    assert [] == mltemporal.jobs(status="failed", tag="nightly")
-    ids = mltemporal.history(name="<b>churn</b>").frame["id"]
-    assert named.id == mltemporal.job(ids[0]).id == mltemporal.job("<b>churn</b>").id
-    assert (named.id, "LogisticRegression") == tuple(mltemporal.models().iloc[0][["job", "model"]])
-    assert "parquet" in set(mltemporal.datasets()["format"])
-    shown = mltemporal.jobs()._repr_html_() + mltemporal.history()._repr_html_()
-    assert "&lt;b&gt;churn&lt;/b&gt;" in shown
-    assert "<b>churn</b>" not in shown
-
-
-@pytest.mark.parametrize("wanted", [True, 0, -1, None, 1.5])
-def test_what_is_neither_id_nor_name_is_refused(world: Any, wanted: Any) -> None:
-    with pytest.raises(InvalidRequest) as caught:
-        mltemporal.job(wanted)
-    assert f"{wanted!r} is neither id nor name\nNext step: give job(7) or job('churn')" == str(caught.value)
-
-
-def test_a_repr_does_not_wait_for_anything(world: Any, forever: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(type(forever), "_row", None)
-    assert f"<TrainingJob {forever.id} 'forever'>" == repr(forever)
-
-
-# Nothing is left
-
-
-def test_a_dry_run_starts_nothing_and_leaves_nothing(world: Any, table: pd.DataFrame) -> None:
-    shown: list[object] = []
-    assert {} == world.left_by(lambda: shown.append(mltemporal.train(table, dry_run=True)))
-    text = repr(shown[0])
-    assert text.startswith("Everything that can be checked is right; nothing was started.\n")
-    assert "\ntarget: 'y' (" in text
-
-
-def test_a_launch_whose_workflow_does_not_start_leaves_no_job(
-    world: Any, table: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async def away(*_: object, **__: object) -> None:
-        raise ServiceUnavailable("Temporal does not answer", "run `mltemporal doctor`")
-
-    def launch(**fields: Any) -> None:
-        with pytest.raises(ServiceUnavailable):
-            mltemporal.train(table, count, params={"steps": 1}, **fields)
-
-    mltemporal.train(table, count, params={"steps": 1}).wait(60)  # the table and the code are stored by now
-    monkeypatch.setattr(owner, "start", away)
-    assert {} == world.left_by(launch)
-
-
-def test_a_retry_whose_workflow_does_not_start_leaves_the_job_as_it_was(
-    world: Any, table: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def fit(data: pd.DataFrame) -> None:
-        raise RuntimeError("the first failure")
-
-    job = mltemporal.train(table, fit)
-    job.wait(60)
-
-    async def away(*_: object, **__: object) -> None:
-        raise ServiceUnavailable("Temporal does not answer", "run `mltemporal doctor`")
-
-    monkeypatch.setattr(owner, "start", away)
-    with pytest.raises(ServiceUnavailable):
-        job.retry()
-    assert (JobStatus.FAILED, True) == (job.status, "the first failure" in str(job.exception(0)))
-    assert not list(world.settings.home.glob("launch/*"))
-
-
-@pytest.fixture
-def never_started(world: Any, table: pd.DataFrame, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """A job whose kernel died between its row and its workflow."""
-
-    async def never(*_: object, **__: object) -> None:
-        return None
-
-    with monkeypatch.context() as patched:
-        patched.setattr(owner, "start", never)
-        return mltemporal.train(table, count, params={"steps": 8}, name="never started")
-
-
-def test_a_job_that_was_never_started_is_started_by_the_same_call(
-    world: Any, table: pd.DataFrame, never_started: Any
-) -> None:
-    job = mltemporal.train(table, count, params={"steps": 8}, name="never started")
-    assert never_started.id == job.id
-    assert {"rows": 400.0} == job.result(60).metrics
-
-
-def test_a_job_that_was_never_started_can_be_cancelled(world: Any, never_started: Any) -> None:
-    assert never_started.cancel()
-    assert JobStatus.CANCELLED is never_started.status
-
-
-def test_whoever_waits_for_a_job_that_was_never_started_is_told(
-    world: Any, never_started: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(watching, "_OWNER_CHECK_S", 0.2)
-    error = str(never_started.exception(30))
-    assert error.startswith("its workflow was never started\nNext step: ")
-    assert {"rows": 400.0} == never_started.retry().result(60).metrics
-
-
-# Killed: the same process goes on, in attempt 1, and every point is recorded once
-
-
-def killed_during(world: Any, job: Any, kill: Callable[[], None], until: Callable[..., Any]) -> float:
-    """Kill something while the job runs; returns after how many seconds it was followed again."""
-    training = world.training(job)
-    until(lambda: len(world.steps(job)) > 5)
-    kill()
-    killed_at = time.monotonic()
-    seen = len(world.steps(job))
-    until(lambda: len(world.steps(job)) > seen + 5)
-    followed_after_s = time.monotonic() - killed_at
-    assert training == world.training(job)
-    assert training.alive
-    return followed_after_s
-
-
-def assert_whole(world: Any, job: Any, steps: int) -> None:
-    result = job.result(60)
-    assert (1, {"rows": 400.0}) == (result.attempts, result.metrics)
-    assert [(1, step) for step in range(1, steps + 1)] == world.steps(job)
-    assert list(range(1, steps + 1)) == list(job.metrics()["step"])
-
-
-def test_a_killed_worker_s_job_is_followed_again_within_30_seconds(
-    world: Any, table: pd.DataFrame, until: Callable[..., Any], record_property: Callable[..., None]
-) -> None:
-    job = mltemporal.train(table, count, params={"steps": 130, "pause_s": 0.1})
-
-    def kill() -> None:
-        before = stack.state(world.settings).worker_pid
-        os.kill(before, signal.SIGKILL)
-        until(lambda: stack.state(world.settings).worker_pid not in (None, before))
-
-    followed_after_s = killed_during(world, job, kill, until)
-    record_property("followed_again_after_s", followed_after_s)
-    print(f"followed again {followed_after_s:.1f} s after the worker was killed")
-    assert followed_after_s < 30
-    assert_whole(world, job, 130)
-    assert "follow" in set(job.history()["kind"])
-
-
-def test_a_killed_server_costs_nothing(world: Any, table: pd.DataFrame, until: Callable[..., Any]) -> None:
-    job = mltemporal.train(table, count, params={"steps": 50, "pause_s": 0.1})
-
-    def kill() -> None:
-        server = stack.state(world.settings).services["temporal"]
-        server.process.send(signal.SIGKILL)
-        until(lambda: stack.state(world.settings).services["temporal"].restarts > server.restarts)
-
-    followed_after_s = killed_during(world, job, kill, until)
-    print(f"followed again {followed_after_s:.1f} s after the server was killed")
-    assert_whole(world, job, 50)
-
-
-def test_a_killed_kernel_costs_nothing_and_another_one_finds_the_job(
-    world: Any, until: Callable[..., Any], tmp_path: Path
-) -> None:
-    (tmp_path / "train.py").write_text(
-        "import time, mltemporal\n"
-        "for step in range(1, 61):\n"
-        "    mltemporal.report(step=step, total=60)\n"
-        "    time.sleep(0.05)\n"
-    )
-    program = (
-        "import sys, time, pandas as pd, mltemporal\n"
-        "table = pd.DataFrame({'x': [1.0, 2.0], 'y': [0, 1]})\n"
-        "job = mltemporal.train(table, mltemporal.Script(sys.argv[1]))\n"
-        "print(job.id, flush=True)\n"
-        "job.watch(lambda view: None)\n"
-        "job.result()\n"
-    )
-    kernel = subprocess.Popen(
-        [sys.executable, "-c", program, str(tmp_path / "train.py")],
-        env=world.environ,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert kernel.stdout is not None
-    with kernel.stdout as said:
-        job = mltemporal.job(int(said.readline()))
-    training = world.training(job)
-    until(lambda: len(world.steps(job)) > 3)
-    kernel.kill()
-    kernel.wait()
-    assert training == world.training(job)
-    assert 1 == job.result(60).attempts
-    assert [(1, step) for step in range(1, 61)] == world.steps(job)
-    assert list(range(1, 61)) == list(job.metrics()["step"])
