@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import os
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pandas as pd
@@ -42,15 +43,15 @@ def say_the_time(_table: pd.DataFrame) -> float:
 # (a) From the call to the handle
 
 
-def time_to_the_handle(here: Session, repeat: int, folder: Path) -> Answer:
-    path = folder / "table.parquet"
-    TABLE.to_parquet(path)
-    floor = Floor(here)
+def time_to_the_handle(repeat: int) -> Answer:
     table, file, insert_and_start = [], [], []
-    for _ in range(repeat):
-        insert_and_start.append(floor.seconds())
-        table.append(launch(TABLE))
-        file.append(launch(path))
+    with own_stack() as here, parquet_file() as path:
+        floor = Floor(here)
+        launch(path)  # the first also imports what the kernel needs
+        for _ in range(repeat):
+            insert_and_start.append(floor.seconds())
+            table.append(launch(TABLE))
+            file.append(launch(path))
     beside = "one database insert + one start_workflow"
     return Answer(
         question="(a) From the call of train() to the handle",
@@ -59,6 +60,14 @@ def time_to_the_handle(here: Session, repeat: int, folder: Path) -> Answer:
             for what, ours in (("a small table, a function", table), ("a parquet file, a function", file))
         ],
     )
+
+
+@contextmanager
+def parquet_file() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "table.parquet"
+        TABLE.to_parquet(path)
+        yield path
 
 
 def launch(dataset: object) -> float:
@@ -73,9 +82,9 @@ class Floor:
     """The least that a launch could do: record the job, start its workflow."""
 
     def __init__(self, here: Session) -> None:
-        self._here = here
-        self._spec = here.database.jobs.get(mltemporal.train(TABLE, give_a_number).id).spec
-        mltemporal.job(1).result()
+        job = mltemporal.train(TABLE, give_a_number)
+        job.result()
+        self._here, self._spec = here, here.database.jobs.get(job.id).spec
 
     def seconds(self) -> float:
         jobs, key = self._here.database.jobs, f"floor-{uuid.uuid4().hex[:12]}"
@@ -126,14 +135,19 @@ def cold_first_lines(repeat: int) -> tuple[list[float], list[float]]:
 
 def warm_first_lines(repeat: int) -> tuple[list[float], list[float]]:
     """Return ours, once a warm interpreter stands ready, and those of bare processes, in turns."""
-    first_line()  # has the worker start one
-    time.sleep(2 * bare_process())  # the time that its imports take, and more
+    warm_up()
     ours, bare = [], []
     for _ in range(repeat):
         bare.append(bare_process())
         ours.append(first_line())
         settle()
     return ours, bare
+
+
+def warm_up() -> None:
+    """Have the worker start an interpreter, and give it the time that its imports take, and more."""
+    first_line()
+    time.sleep(2 * bare_process())
 
 
 def first_line() -> float:
@@ -154,8 +168,9 @@ def first_line_beside_bare(what: str, ours: list[float], bare: list[float]) -> L
 # (c) A whole trivial job
 
 
-def whole_trivial_job(here: Session, repeat: int, cache: Path | None) -> Answer:
-    ours, raw = trivial_jobs_and_raw_workflows(here, repeat)
+def whole_trivial_job(repeat: int, cache: Path | None) -> Answer:
+    with own_stack() as here:
+        ours, raw = trivial_jobs_and_raw_workflows(here, repeat)
     lines = [our_line(ours, "raw Temporal, four empty activities", raw)]
     notes = [f"mltemporal {mltemporal.__version__}: keeps a record; when the caller dies, the job goes on"]
     if cache is None:
@@ -181,6 +196,7 @@ def trivial_jobs_and_raw_workflows(here: Session, repeat: int) -> tuple[list[flo
 
     with temporal_worker(mltemporal.status().temporal_address, queue):
         background.run(execute())
+        warm_up()
         for _ in range(repeat):
             raw.append(timed(lambda: background.run(execute()))[1])
             settle()
@@ -237,7 +253,8 @@ def import_seconds(statement: str) -> float:
 
 
 def cost_of_report() -> Answer:
-    seconds = mltemporal.train(TABLE, report_often).result().value
+    with own_stack():
+        seconds = mltemporal.train(TABLE, report_often).result().value
     beside = "print(…, flush=True) of the same facts"
     whats = {"written": "report() that writes a line", "held_back": "report() that is held back"}
     return Answer(
@@ -310,20 +327,17 @@ def main() -> None:
     chosen = options()
     repeat, cache = chosen.repeat, None if chosen.skip_peers else chosen.cache.absolute()
     print(machine())
-    answers: list[Answer] = []
-
-    def answered(answer: Answer) -> None:
-        answer.show()
-        answers.append(answer)
-
-    answered(time_to_the_first_line(repeat))
-    with own_stack() as here:
-        mltemporal.train(TABLE, give_a_number).result()
-        home = Path(os.environ["MLTEMPORAL_HOME"])
-        answered(time_to_the_handle(here, repeat, home))
-        answered(whole_trivial_job(here, repeat, cache))
-        answered(time_of_import(repeat))
-        answered(cost_of_report())
+    questions = (
+        lambda: time_to_the_handle(repeat),
+        lambda: time_to_the_first_line(repeat),
+        lambda: whole_trivial_job(repeat, cache),
+        lambda: time_of_import(repeat),
+        cost_of_report,
+    )
+    answers = []
+    for ask in questions:
+        answers.append(ask())
+        answers[-1].show()
     if chosen.json:
         write_json(chosen.json, answers)
 

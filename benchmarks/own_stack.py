@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import psutil
@@ -17,20 +17,23 @@ from mltemporal import session
 @contextmanager
 def own_stack() -> Iterator[session.Session]:
     """Bring up a stack in a temporary home, with a worker that is ready; leave nothing behind."""
-    for name in [name for name in os.environ if name.startswith(("MLTEMPORAL_", "TEMPORAL_"))]:
+    environ = dict(os.environ)
+    for name in [name for name in environ if name.startswith(("MLTEMPORAL_", "TEMPORAL_"))]:
         del os.environ[name]
     os.environ["MLTEMPORAL_TEMPORAL"] = "embedded"
     with tempfile.TemporaryDirectory(prefix="mltemporal-benchmark-", ignore_cleanup_errors=True) as home:
         try:
             mltemporal.connect(home=home)
-            _wait_for(lambda: mltemporal.status().workers, "a worker")
+            _wait_for(lambda: bool(mltemporal.status().workers), "a worker")
             yield session.current()
         finally:
             mltemporal.shutdown()
             _wait_for(lambda: not _processes_of(home), "the end of every process of ours")
+            os.environ.clear()
+            os.environ.update(environ)
 
 
-def _wait_for(condition: object, what: str) -> None:
+def _wait_for(condition: Callable[[], bool], what: str) -> None:
     deadline = time.monotonic() + 30
     while not condition():
         if time.monotonic() > deadline:

@@ -130,7 +130,7 @@ class JobSpec:
     retries: int = 2
     """How often a training that was interrupted starts again; a user's exception never does."""
     timeout_s: float = 86_400.0
-    """From the start of the first attempt to the kill, retries included."""
+    """From the end of the validation to the kill; retries and waiting for a free slot are included."""
     grace_s: float = 30.0
     """Between SIGTERM and SIGKILL when the job is cancelled or times out."""
     checkpoints_kept: int = 3

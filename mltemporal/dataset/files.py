@@ -86,6 +86,8 @@ def find_files(uri: str) -> Files:
         InvalidDataset: there is none, formats are mixed, a file cannot be read, or the scheme is unknown.
         ServiceUnavailable: S3 does not answer.
     """
+    if not uri.strip():
+        raise InvalidDataset("the path of the dataset is empty", "name a file, a directory or a glob")
     scheme, _, rest = uri.partition("://")
     if rest and scheme == "file":
         uri = rest
@@ -126,6 +128,8 @@ def opened(file: File) -> Iterator[Any]:
 def _find_local(path: str) -> list[File]:
     if os.path.isdir(path):
         names = list(_walk(path))
+    elif os.path.exists(path) and not os.path.isfile(path):
+        raise InvalidDataset(f"{path!r} is no file that can be read twice", "write the data to a file first")
     elif os.path.lexists(path):
         names = [path]
     elif glob.has_magic(path):

@@ -424,3 +424,14 @@ def test_the_package_loads_neither_pandas_nor_pyarrow() -> None:
     program = "import sys, mltemporal.dataset; print({'pandas', 'pyarrow', 'fsspec'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert "set()\n" == done.stdout
+
+
+def test_an_empty_path_is_not_the_working_directory() -> None:
+    with pytest.raises(InvalidDataset, match="the path of the dataset is empty"):
+        inspect("")
+
+
+def test_a_pipe_is_refused_rather_than_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.csv")
+    with pytest.raises(InvalidDataset, match="no file that can be read twice"):
+        inspect(tmp_path / "pipe.csv")
