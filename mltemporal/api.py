@@ -74,7 +74,8 @@ def train(
         resources: ``{"cpu": 2}``: how many cores.
         env: more environment variables for the job; they are part of its record, so no place for secrets.
         retries: how often a training that was interrupted (killed, not failed) starts again.
-        timeout: how long the job may take, retries and waiting for a slot included: ``"90s"``, ``"24h"``, a number of seconds.
+        timeout: how long the job may take, retries and waiting for a slot included: ``"90s"``, ``"24h"``,
+            or a number of seconds.
         test_size: share of the rows held out for the evaluation, where there is a target; 0 for none.
         seed: of the split and of the baseline.
         force: start another job even where the same one runs already.
