@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import functools
 import os
 import signal
 import time
 from dataclasses import dataclass
-from pathlib import Path
+
+from mltemporal.launchers.keeper import start_mark
 
 
 @dataclass(frozen=True)
@@ -21,13 +21,13 @@ class ProcessId:
     @classmethod
     def of(cls, pid: int) -> ProcessId | None:
         """Identify the running process ``pid``; None where there is none, or only a zombie."""
-        started = _started(pid)
+        started = start_mark(pid)
         return None if started is None else cls(pid, started)
 
     @property
     def alive(self) -> bool:
         """Whether this very process still runs."""
-        return _started(self.pid) == self.started
+        return start_mark(self.pid) == self.started
 
     def send(self, signal_number: int) -> None:
         """Send a signal; does nothing when the process is gone."""
@@ -55,32 +55,3 @@ class ProcessId:
             return True
         self.send(signal.SIGKILL)
         return self.wait(5)
-
-
-def _started(pid: int) -> str | None:
-    if not Path("/proc/self/stat").exists():
-        return _started_by_psutil(pid)
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text()
-    except (FileNotFoundError, ProcessLookupError):
-        return None
-    fields = stat.rpartition(")")[2].split()  # the command before it may hold spaces and brackets
-    return None if fields[0] in "ZX" else f"{_boot()}:{fields[19]}"
-
-
-def _started_by_psutil(pid: int) -> str | None:
-    import psutil
-
-    try:
-        process = psutil.Process(pid)
-        return None if process.status() == psutil.STATUS_ZOMBIE else f"{process.create_time():.2f}"
-    except psutil.NoSuchProcess:
-        return None
-
-
-@functools.cache
-def _boot() -> str:
-    try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    except OSError:
-        return ""
