@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import operator
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -244,16 +243,7 @@ def job(id_or_name: int | str) -> TrainingJob:
     Raises:
         NotFound: there is none.
     """
-    here = session.current()
-    if isinstance(id_or_name, str):
-        return TrainingJob(here, here.database.jobs.named(id_or_name))
-    try:
-        number = operator.index(id_or_name)  # of NumPy too: ids come out of tables
-    except TypeError:
-        number = 0
-    if isinstance(id_or_name, bool) or number < 1:
-        raise InvalidRequest(f"{id_or_name!r} is neither id nor name", "give job(7) or job('churn')")
-    return TrainingJob(here, here.database.jobs.get(number))
+    return TrainingJob.find(session.current(), id_or_name)
 
 
 def jobs(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import operator
 import time
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future
@@ -73,6 +74,31 @@ class TrainingJob:
         self._key = row.key
         self.id = row.id
         self.name = row.name
+
+    @classmethod
+    def find(cls, session: Session, id_or_name: int | str) -> TrainingJob:
+        """Return the handle of a job by its id, or of the newest of that name.
+
+        Raises:
+            NotFound: there is none.
+            InvalidRequest: it is neither an id nor a name.
+        """
+        if isinstance(id_or_name, str):
+            return cls(session, session.database.jobs.named(id_or_name))
+        try:
+            number = operator.index(id_or_name)  # of NumPy too: ids come out of tables
+        except TypeError:
+            number = 0
+        if isinstance(id_or_name, bool) or number < 1:
+            raise InvalidRequest(f"{id_or_name!r} is neither id nor name", "give job(7) or job('churn')")
+        return cls(session, session.database.jobs.get(number))
+
+    def __call__(self, id_or_name: int | str) -> TrainingJob:
+        """Return another job's handle, as the verb ``job`` does.
+
+        In a notebook ``job = train(…)`` takes the verb's name; so the handle answers to it too.
+        """
+        return self.find(self._session, id_or_name)
 
     def __repr__(self) -> str:
         return f"<TrainingJob {self.id} {self.name!r}>"  # no I/O here: a repr must never wait

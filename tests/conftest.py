@@ -1,11 +1,29 @@
 """What holds for every test."""
 
 import os
+import shutil
+import tempfile
 
 import pytest
 
+from mltemporal import stack
+from mltemporal.settings import load_settings
+
 ALLOWED = ("root may read everything",)
 """Reasons for a skip that also hold in CI."""
+
+
+def pytest_configure(config):
+    """No test, and no notebook, touches the home of whoever runs them."""
+    os.environ["MLTEMPORAL_HOME"] = tempfile.mkdtemp(prefix="mltemporal-tests-")
+    os.environ["MLTEMPORAL_TEMPORAL"] = "embedded"
+
+
+def pytest_unconfigure(config):
+    """Stop what the notebooks started."""
+    settings = load_settings()
+    stack.down(settings)
+    shutil.rmtree(settings.home)
 
 
 @pytest.hookimpl(wrapper=True)
