@@ -166,16 +166,17 @@ class Jobs:
     def set_status(self, job_id: int, status: JobStatus, stage: str = "") -> None:
         """Say where a live job stands; an ended one stays as it ended. Idempotent."""
         with self._database.writing() as connection:
-            before = connection.scalar(sa.select(jobs.c.status).where(jobs.c.id == job_id))
+            before = connection.execute(
+                sa.select(jobs.c.status, jobs.c.attempt).where(jobs.c.id == job_id)
+            ).first()
             changed = connection.execute(
                 sa.update(jobs)
                 .where(jobs.c.id == job_id, jobs.c.status.not_in(_FINAL))
                 .values(status=status, stage=stage)
             )
-            if changed.rowcount and before != status:
-                _add_event(
-                    connection, job_id, None, Event(time=time.time(), kind="stage", message=status.value)
-                )
+            if changed.rowcount and before is not None and before.status != status:
+                event = Event(time=time.time(), kind="stage", attempt=before.attempt, message=status.value)
+                _add_event(connection, job_id, None, event)
 
     def start_attempt(self, job_id: int, number: int) -> None:
         """Record that an attempt begins. Idempotent."""
