@@ -20,6 +20,7 @@ from datetime import timedelta
 
 from temporalio.client import Client
 from temporalio.worker import Worker
+from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
 from mltemporal.database import Database, WorkerInfo
 from mltemporal.database.workers import SEEN_EVERY_S
@@ -46,6 +47,10 @@ def build_worker(client: Client, database: Database, settings: Settings) -> Work
         client,
         task_queue=task_queue(settings, database),
         workflows=[TrainingWorkflow],
+        # Workflow code uses only plain dataclasses of ours: nothing to load anew for each workflow.
+        workflow_runner=SandboxedWorkflowRunner(
+            restrictions=SandboxRestrictions.default.with_passthrough_modules("mltemporal", "msgspec")
+        ),
         activities=[
             StorageActivities(database, storage).validate_dataset,
             jobs.create_training_job,

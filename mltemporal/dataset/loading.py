@@ -35,8 +35,11 @@ def load(ref: DatasetRef, storage: Storage) -> pd.DataFrame:
 
 
 @contextmanager
-def local_path(ref: DatasetRef, storage: Storage) -> Iterator[str]:
+def local_path(ref: DatasetRef, storage: Storage, scratch: str | None = None) -> Iterator[str]:
     """Give a script the dataset as a path (``….parquet`` for a stored table) or as its URI.
+
+    Args:
+        scratch: the folder for the path; by default the system's temporary one.
 
     Raises:
         The same as `load`.
@@ -46,7 +49,7 @@ def local_path(ref: DatasetRef, storage: Storage) -> Iterator[str]:
         return
     with (
         storage.local_path(ref.object) as path,
-        tempfile.TemporaryDirectory(prefix="mltemporal-") as folder,
+        tempfile.TemporaryDirectory(prefix="mltemporal-", dir=scratch) as folder,
     ):
         link = Path(folder) / "dataset.parquet"
         link.symlink_to(path)

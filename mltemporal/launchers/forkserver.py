@@ -23,6 +23,8 @@ from mltemporal.launchers import keeper
 _IDLE_S = 900.0
 _PRELOADED = (
     "cloudpickle",
+    "email.parser",  # with which package metadata is read
+    "importlib.metadata",
     "pandas",
     "pyarrow.parquet",
     "sklearn.ensemble",

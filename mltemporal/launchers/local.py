@@ -190,7 +190,8 @@ class LocalLauncher:
             )
         context = KernelContext(**json.loads(path.read_text()))
         command = [context.python, "-m", "mltemporal.runtime", self._storage_url, spec.key, str(attempt)]
-        env = {**_thread_settings(spec.resources.cpu), **context.env, **_JOB_ENV, **spec.env}
+        scratch = {"MLTEMPORAL_SCRATCH": str(self._root / f"{spec.key}-{attempt}")}
+        env = {**_thread_settings(spec.resources.cpu), **context.env, **_JOB_ENV, **scratch, **spec.env}
         return {"argv": command, "cwd": context.cwd, "env": env}
 
     def _look(self, folder: ProcessFolder) -> Sighting:
@@ -251,8 +252,9 @@ def _thread_settings(cpu: float | None) -> dict[str, str]:
     """Let jobs side by side share the cores.
 
     Threads that spin while they wait made two boosting fits at once 13 times slower, so they
-    sleep instead (scikit-learn #30662); a job that asks for cores gets as many threads. What
-    the kernel's environment says itself wins over these.
+    sleep instead (scikit-learn #30662), but not before a few microseconds: a job alone would be
+    2.4 times slower for it (``benchmarks/threads.py``). A job that asks for cores gets as many
+    threads. What the kernel's environment says itself wins over these.
     """
     threads = {} if cpu is None else dict.fromkeys(_THREAD_VARIABLES, str(max(1, round(cpu))))
-    return {"OMP_WAIT_POLICY": "passive", **threads}
+    return {"OMP_WAIT_POLICY": "passive", "GOMP_SPINCOUNT": "2000", **threads}

@@ -20,6 +20,7 @@ _STARTUP = (
     "LANG",
     "LC_",
     "TZ",
+    "GOMP_",
     "KMP_",
     "NPY_",
     "VECLIB_",

@@ -77,6 +77,18 @@ class TestLocalLauncher(LauncherContract):
         assert not kept.exists()
         assert await launcher.names() == []
 
+    async def test_a_killed_script_leaves_no_scratch_folder(self, launcher, make_spec, tmp_path):
+        spec = make_spec(
+            "import os, signal\nprint(os.environ['MLTEMPORAL_OUTPUT_DIR'], flush=True)\n"
+            "os.kill(os.getpid(), signal.SIGKILL)"
+        )
+        await launcher.start(spec, 1)
+        output, _ = await followed(launcher, f"{spec.key}-1")
+        folder = tmp_path / "home" / "jobs" / f"{spec.key}-1"
+        assert f"\n{folder}/".encode() in output
+        await launcher.delete(f"{spec.key}-1")
+        assert not folder.exists()
+
     async def test_a_second_job_is_forked_from_a_warm_interpreter(self, launcher, make_spec):
         text = "import sys\nimport numpy as np\nprint('rng', np.random.rand(), 'pandas' in sys.modules)"
         cold = make_spec(text)

@@ -32,9 +32,11 @@ def train(job: Job) -> Trained:
         raise InvalidTrainer("the script's text was not stored", "launch the job again")
     source = restore(trainer, job.storage)
     reporting.stage("loading the dataset")
+    # The attempt's own folder, where the launcher gives one: it goes with the attempt, however that ends.
+    scratch = os.environ.get("MLTEMPORAL_SCRATCH")
     with (
-        local_path(job.spec.dataset, job.storage) as table,
-        tempfile.TemporaryDirectory(prefix="mltemporal-output-") as output,
+        local_path(job.spec.dataset, job.storage, scratch=scratch) as table,
+        tempfile.TemporaryDirectory(prefix="mltemporal-output-", dir=scratch) as output,
     ):
         os.environ["MLTEMPORAL_DATASET"] = table
         os.environ["MLTEMPORAL_PARAMS"] = specs.encode(trainer.params)
