@@ -30,7 +30,7 @@ class Peer:
     keeps_record: bool
     """Whether past runs and how they ended can be listed afterwards."""
     when_the_caller_dies: str
-    """What becomes of a running job after ``kill -9`` of the process that started it (tried with Metaflow and submitit)."""
+    """What becomes of a running job after ``kill -9`` of its starter (tried: Metaflow, submitit)."""
 
 
 METAFLOW = ("metaflow>=2.19",)
