@@ -112,7 +112,7 @@ def train(
     labels = request.labels("tags", tags)
     label = None if name is None else request.label("name", name)
     here = session.current()
-    launcher = LocalLauncher(here.settings.home, here.settings.storage_url, here.settings.max_local_jobs)
+    launcher = LocalLauncher.of(here.settings)
     launcher.check_resources(wanted["resources"])
     captured = capture(trainer, request.parameters(params))
     check_environment(captured.versions)

@@ -39,7 +39,12 @@ def save_model(
         InvalidTrainer: the model holds something that cannot be stored.
         ServiceUnavailable: storage does not answer or is full.
     """
-    stored = _store_safely(model, storage) or _store_by_cloudpickle(model, storage)
+    stored = _store_safely(model, storage) or store_pickled(
+        model,
+        storage,
+        what=f"the fitted {type(model).__name__}",
+        instead="let it hold no open file, lock or connection, or return what can be stored",
+    )
     return ModelRef(object=stored, label=label, task=task, target=target, features=features)
 
 
@@ -116,17 +121,19 @@ def _store_safely(model: Any, storage: Storage) -> ObjectRef | None:
     return storage.put_bytes(data, format="skops")
 
 
-def _store_by_cloudpickle(model: Any, storage: Storage) -> ObjectRef:
+def store_pickled(value: Any, storage: Storage, *, what: str, instead: str) -> ObjectRef:
+    """Store ``value`` by cloudpickle; ``what`` names it and ``instead`` advises, where that cannot be.
+
+    Raises:
+        InvalidTrainer: it cannot be pickled.
+    """
     import pickle
 
     import cloudpickle
 
     try:
         with storage.writing(format="cloudpickle") as written, written.path.open("wb") as file:
-            cloudpickle.dump(model, file)
+            cloudpickle.dump(value, file)
     except (TypeError, AttributeError, pickle.PicklingError) as error:
-        raise InvalidTrainer(
-            f"the fitted {type(model).__name__} cannot be stored: {error}",
-            "let it hold no open file, lock or connection, or return what can be stored",
-        ) from error
+        raise InvalidTrainer(f"{what} cannot be stored: {error}", instead) from error
     return written.ref

@@ -176,8 +176,7 @@ def _reason(error: BaseException) -> str:
 def _launcher(session: Session) -> LocalLauncher:
     from mltemporal.launchers.local import LocalLauncher
 
-    settings = session.settings
-    return LocalLauncher(settings.home, settings.storage_url, settings.max_local_jobs)
+    return LocalLauncher.of(session.settings)
 
 
 def _record(session: Session, row: JobRow, verb: str) -> None:

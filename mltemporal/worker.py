@@ -41,7 +41,7 @@ log = logging.getLogger("mltemporal.worker")
 def build_worker(client: Client, database: Database, settings: Settings) -> Worker:
     """Return a worker over these parts, not started yet."""
     storage = Storage(settings.storage_url)
-    launchers = {"local": LocalLauncher(settings.home, settings.storage_url, settings.max_local_jobs)}
+    launchers = {"local": LocalLauncher.of(settings)}
     jobs = JobActivities(database, storage, launchers)
     return Worker(
         client,

@@ -25,6 +25,7 @@ from mltemporal.launchers import keeper
 from mltemporal.launchers.base import Phase, Sighting
 from mltemporal.launchers.folder import READ_BYTES, ProcessFolder
 from mltemporal.launchers.warm import WarmInterpreters
+from mltemporal.settings import Settings
 from mltemporal.specs import JobSpec, Resources
 
 _POLL_S = 0.1
@@ -59,6 +60,11 @@ class LocalLauncher:
         self._warm = WarmInterpreters()
         self._waiting: list[str] = []
         self._looked_at = 0.0
+
+    @classmethod
+    def of(cls, settings: Settings) -> LocalLauncher:
+        """Return the launcher of the home, storage and limit that the settings name."""
+        return cls(settings.home, settings.storage_url, settings.max_local_jobs)
 
     # On the kernel's side
 

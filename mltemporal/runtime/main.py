@@ -6,7 +6,7 @@ import io
 import sys
 from typing import Any
 
-from mltemporal.errors import InvalidTrainer, MLTemporalError
+from mltemporal.errors import MLTemporalError
 from mltemporal.runtime import context, reporting, stopping
 from mltemporal.runtime.context import Job
 from mltemporal.runtime.failure import failure_of, users_traceback
@@ -83,19 +83,14 @@ def _save_model(job: Job, trained: Trained) -> ModelRef | None:
 def _save_value(job: Job, value: Any) -> ObjectRef | None:
     if value is None:
         return None
-    import pickle
+    from mltemporal.model_files import store_pickled
 
-    import cloudpickle
-
-    try:
-        with job.storage.writing(format="cloudpickle") as written, written.path.open("wb") as file:
-            cloudpickle.dump(value, file)
-    except (TypeError, AttributeError, pickle.PicklingError) as error:
-        raise InvalidTrainer(
-            f"what the training returned (a {type(value).__name__}) cannot be stored: {error}",
-            "return a model, numbers or other plain values; keep the rest with log_artifact",
-        ) from error
-    return written.ref
+    return store_pickled(
+        value,
+        job.storage,
+        what=f"what the training returned (a {type(value).__name__})",
+        instead="return a model, numbers or other plain values; keep the rest with log_artifact",
+    )
 
 
 def _fail(job: Job, error: BaseException) -> None:
