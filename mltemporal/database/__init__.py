@@ -5,7 +5,7 @@
 
 from mltemporal.database.engine import Database
 from mltemporal.database.jobs import Event, JobRow
-from mltemporal.database.progress import LOG_KEPT_BYTES, Batch
+from mltemporal.database.progress import LOG_KEPT_BYTES, Batch, Place
 from mltemporal.database.workers import WorkerInfo
 
-__all__ = ["LOG_KEPT_BYTES", "Batch", "Database", "Event", "JobRow", "WorkerInfo"]
+__all__ = ["LOG_KEPT_BYTES", "Batch", "Database", "Event", "JobRow", "Place", "WorkerInfo"]

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from mltemporal.database.progress import ProgressRecord
     from mltemporal.database.workers import Workers
 
-HEAD = "0001"
+HEAD = "0002"
 """The newest migration; a test compares it with what Alembic finds."""
 
 
@@ -146,6 +146,8 @@ class Database:
 def _engine(url: str) -> sa.Engine:
     try:
         parsed = sa.make_url(url)
+        if parsed.drivername in ("postgres", "postgresql"):
+            parsed = parsed.set(drivername="postgresql+psycopg")
         engine = sa.create_engine(parsed, pool_pre_ping=parsed.get_backend_name() != "sqlite")
     except (ArgumentError, NoSuchModuleError) as error:
         raise InvalidRequest(

@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
-from mltemporal.database.tables import artifacts, attempts, events, log_chunks, points
+from mltemporal.database.inserting import insert_new
+from mltemporal.database.tables import (
+    CURSOR_CHARACTERS,
+    artifacts,
+    attempts,
+    events,
+    log_chunks,
+    points,
+    streams,
+)
 from mltemporal.specs import Artifact, ObjectRef, decode, encode
 from mltemporal.views import Point
 
@@ -21,15 +30,31 @@ LOG_KEPT_BYTES = 4 << 20
 
 @dataclass(frozen=True, kw_only=True)
 class Batch:
-    """What an attempt said between two positions (bytes) of its output."""
+    """What one rank of an attempt said between two positions (bytes) of its output."""
 
     start: int
     end: int
+    cursor: str = ""
+    """Where its platform goes on after ``end``, in the platform's own words; empty leaves the one before."""
     points: tuple[tuple[int, Point], ...] = ()
     """Each with the position of its line."""
     log: str = ""
     notes: tuple[tuple[int, str], ...] = ()
     artifacts: tuple[Artifact, ...] = ()
+
+    def __post_init__(self) -> None:
+        if len(self.cursor) > CURSOR_CHARACTERS:
+            raise ValueError(f"the cursor {self.cursor!r} has more than {CURSOR_CHARACTERS} characters")
+
+
+@dataclass(frozen=True)
+class Place:
+    """Up to where a stream of output is recorded."""
+
+    position: int = 0
+    """In bytes."""
+    cursor: str = ""
+    """The same place in the platform's own words; empty where it has none."""
 
 
 class ProgressRecord:
@@ -38,34 +63,33 @@ class ProgressRecord:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def position(self, job_id: int, attempt: int) -> int:
-        """Return up to which byte the attempt's output was recorded."""
-        query = sa.select(attempts.c.position).where(
-            attempts.c.job_id == job_id, attempts.c.number == attempt
-        )
+    def place(self, job_id: int, attempt: int, rank: int = 0) -> Place:
+        """Return up to where the rank's output was recorded."""
+        query = sa.select(streams.c.position, streams.c.cursor).where(_of_stream(job_id, attempt, rank))
         with self._database.reading() as connection:
-            return connection.scalar(query) or 0
+            row = connection.execute(query).first()
+        return Place() if row is None else Place(row.position, row.cursor)
 
-    def append(self, job_id: int, attempt: int, batch: Batch) -> bool:
-        """Record the batch and move the position, in one transaction.
+    def ranks(self, job_id: int) -> list[int]:
+        """Return the ranks that have said something, in any attempt, in order."""
+        query = sa.select(streams.c.rank).where(streams.c.job_id == job_id).distinct()
+        with self._database.reading() as connection:
+            return sorted(connection.scalars(query))
+
+    def append(self, job_id: int, attempt: int, batch: Batch, *, rank: int = 0) -> bool:
+        """Record the batch and move the rank's place, in one transaction.
+
+        Progress is rank 0's: of another rank's points and notes nothing is recorded.
 
         Returns False, and records nothing, when the position is not at ``batch.start``: then
-        somebody else recorded it already, and the caller starts again from `position`.
+        somebody else recorded it already, and the caller starts again from `place`. So it is
+        for an attempt that was never announced.
         """
         now = time.time()
         with self._database.writing() as connection:
-            moved = connection.execute(
-                sa.update(attempts)
-                .where(
-                    attempts.c.job_id == job_id,
-                    attempts.c.number == attempt,
-                    attempts.c.position == batch.start,
-                )
-                .values(position=batch.end)
-            )
-            if not moved.rowcount:
+            if not _move(connection, job_id, attempt, rank, batch):
                 return False
-            if batch.points:
+            if batch.points and not rank:
                 connection.execute(
                     sa.insert(points), [_point_values(job_id, at, point) for at, point in batch.points]
                 )
@@ -74,6 +98,7 @@ class ProgressRecord:
                     sa.insert(log_chunks).values(
                         job_id=job_id,
                         attempt=attempt,
+                        rank=rank,
                         position=batch.start,
                         text=batch.log.replace("\0", "\ufffd"),
                     )
@@ -83,10 +108,11 @@ class ProgressRecord:
                     sa.delete(log_chunks).where(
                         log_chunks.c.job_id == job_id,
                         log_chunks.c.attempt == attempt,
+                        log_chunks.c.rank == rank,
                         log_chunks.c.position < batch.end - LOG_KEPT_BYTES,
                     )
                 )
-            for at, note in batch.notes:
+            for at, note in batch.notes if not rank else ():
                 connection.execute(
                     sa.insert(events).values(
                         job_id=job_id,
@@ -137,10 +163,12 @@ class ProgressRecord:
             row = connection.execute(query).first()
         return None if row is None else _point(row)
 
-    def log(self, job_id: int, *, after: int = 0, newest: int | None = None) -> list[tuple[int, int, str]]:
-        """Return (row id, attempt, text) of the log chunks above ``after``, or of the ``newest`` so many."""
+    def log(
+        self, job_id: int, *, after: int = 0, newest: int | None = None, rank: int = 0
+    ) -> list[tuple[int, int, str]]:
+        """Return (row id, attempt, text) of the rank's log chunks above ``after``, or its ``newest``."""
         query = sa.select(log_chunks.c.id, log_chunks.c.attempt, log_chunks.c.text).where(
-            log_chunks.c.job_id == job_id, log_chunks.c.id > after
+            log_chunks.c.job_id == job_id, log_chunks.c.rank == rank, log_chunks.c.id > after
         )
         query = (
             query.order_by(log_chunks.c.id)
@@ -157,6 +185,38 @@ class ProgressRecord:
         with self._database.reading() as connection:
             rows = connection.execute(query.order_by(artifacts.c.name)).all()
         return [Artifact(name=row.name, object=decode(row.object_json, ObjectRef)) for row in rows]
+
+
+def _of_stream(job_id: int, attempt: int, rank: int) -> sa.ColumnElement[bool]:
+    return sa.and_(streams.c.job_id == job_id, streams.c.attempt == attempt, streams.c.rank == rank)
+
+
+def _move(connection: sa.Connection, job_id: int, attempt: int, rank: int, batch: Batch) -> bool:
+    """Move the stream's place from the batch's start to its end; False where it was not there.
+
+    The row is locked until the transaction ends, so that of one stream the rows' ids are in order.
+    """
+    place: dict[str, object] = {"position": batch.end}
+    if batch.cursor:
+        place["cursor"] = batch.cursor
+    moved = connection.execute(
+        sa.update(streams)
+        .where(_of_stream(job_id, attempt, rank), streams.c.position == batch.start)
+        .values(place)
+    )
+    if moved.rowcount or batch.start:
+        return bool(moved.rowcount)
+    announced = sa.select(attempts.c.number).where(attempts.c.job_id == job_id, attempts.c.number == attempt)
+    if connection.scalar(announced) is None:
+        return False
+    first = {
+        "job_id": job_id,
+        "attempt": attempt,
+        "rank": rank,
+        "position": batch.end,
+        "cursor": batch.cursor,
+    }
+    return insert_new(connection, streams, first)
 
 
 def _point_values(job_id: int, position: int, point: Point) -> dict[str, object]:

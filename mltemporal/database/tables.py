@@ -17,6 +17,9 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
+CURSOR_CHARACTERS = 64
+"""The longest cursor of a stream."""
+
 metadata = MetaData()
 
 meta = Table(
@@ -66,12 +69,22 @@ attempts = Table(
     metadata,
     Column("job_id", Integer, ForeignKey("jobs.id"), primary_key=True),
     Column("number", Integer, primary_key=True),
-    Column("position", BigInteger, nullable=False, default=0),
     Column("started_at", Float, nullable=False),
     Column("finished_at", Float),
     Column("phase", String(16), nullable=False, default=""),
     Column("reason", Text, nullable=False, default=""),
     Column("log_json", Text),
+)
+
+# One row a rank of an attempt that has said something: up to where its output is recorded.
+streams = Table(
+    "streams",
+    metadata,
+    Column("job_id", Integer, ForeignKey("jobs.id"), primary_key=True),
+    Column("attempt", Integer, primary_key=True),
+    Column("rank", Integer, primary_key=True),
+    Column("position", BigInteger, nullable=False),
+    Column("cursor", String(CURSOR_CHARACTERS), nullable=False),
 )
 
 points = Table(
@@ -95,10 +108,11 @@ log_chunks = Table(
     Column("id", Integer, primary_key=True),
     Column("job_id", Integer, ForeignKey("jobs.id"), nullable=False),
     Column("attempt", Integer, nullable=False),
+    Column("rank", Integer, nullable=False, server_default="0"),
     Column("position", BigInteger, nullable=False),
     Column("text", Text, nullable=False),
-    UniqueConstraint("job_id", "attempt", "position"),
-    Index("log_of_a_job", "job_id", "id"),
+    UniqueConstraint("job_id", "attempt", "rank", "position"),
+    Index("log_of_a_job", "job_id", "rank", "id"),
 )
 
 artifacts = Table(

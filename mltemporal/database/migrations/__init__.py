@@ -5,13 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import sqlalchemy as sa
+
 from mltemporal.errors import VersionMismatch
 
 if TYPE_CHECKING:
     from alembic.config import Config
-    from sqlalchemy import Connection
-
     from mltemporal.database.engine import Database
+
+_LOCK = int.from_bytes(b"mltempor", "big")  # any number, as long as it is ours
 
 
 def config() -> Config:
@@ -34,7 +36,9 @@ def upgrade(database: Database) -> None:
     from alembic.script import ScriptDirectory
 
     settings = config()
-    with database.writing() as connection:  # the write lock keeps a second upgrade waiting
+    with database.writing() as connection:  # SQLite's write lock keeps a second upgrade waiting
+        if connection.dialect.name == "postgresql":
+            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
         current = _revision(connection)
         if current is not None and current not in {
             r.revision for r in ScriptDirectory.from_config(settings).walk_revisions()
@@ -47,7 +51,7 @@ def upgrade(database: Database) -> None:
         command.upgrade(settings, "head")
 
 
-def _revision(connection: Connection) -> str | None:
+def _revision(connection: sa.Connection) -> str | None:
     from alembic.runtime.migration import MigrationContext
 
     revision: str | None = MigrationContext.configure(connection).get_current_revision()

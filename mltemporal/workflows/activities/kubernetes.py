@@ -176,12 +176,16 @@ class JobActivities:
         People read ``stage``, or what the job says that it does.
         """
         while True:
-            position = await asyncio.to_thread(self._database.progress.position, job.id, attempt.number)
+            place = await asyncio.to_thread(self._database.progress.place, job.id, attempt.number)
             follower = Follower(
-                self._database, job.id, attempt.number, job.spec.trainer.metric_patterns, position=position
+                self._database,
+                job.id,
+                attempt.number,
+                job.spec.trainer.metric_patterns,
+                position=place.position,
             )
             said: tuple[JobStatus, str] | None = None
-            async for seen in launcher.follow(name, position):
+            async for seen in launcher.follow(name, place.position):
                 if not await asyncio.to_thread(follower.feed, seen.output, last=seen.phase.final):
                     break
                 status = (JobStatus.RUNNING, stage) if stage else _status(seen, follower)
@@ -247,10 +251,8 @@ class JobActivities:
 
     async def _keep_log(self, launcher: Launcher, job: JobRow, attempt: Attempt, name: str) -> str | None:
         """Store the attempt's whole output where the database holds only its end; return the reference."""
-        if (
-            await asyncio.to_thread(self._database.progress.position, job.id, attempt.number)
-            <= LOG_KEPT_BYTES
-        ):
+        place = await asyncio.to_thread(self._database.progress.place, job.id, attempt.number)
+        if place.position <= LOG_KEPT_BYTES:
             return None
         with tempfile.TemporaryDirectory(prefix="mltemporal-") as folder:
             path = Path(folder) / "log"

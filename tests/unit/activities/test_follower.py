@@ -49,7 +49,7 @@ def follower(database: Database) -> MakeFollower:
     database.jobs.start_attempt(row.id, 1)
 
     def make(patterns: dict[str, str] | None = None) -> Follower:
-        position = database.progress.position(row.id, 1)
+        position = database.progress.place(row.id, 1).position
         return Follower(database, row.id, 1, patterns or {}, position=position)
 
     return make
@@ -74,7 +74,7 @@ def test_progress_mixed_with_text_is_told_apart(database: Database, follower: Ma
     assert (0.5, True, 0.25) == (losses[0], math.isnan(losses[1]), losses[2])
     assert following.latest is not None
     assert 3 == following.latest.step
-    assert len(OUTPUT) == following.position == following.read_to == database.progress.position(1, 1)
+    assert len(OUTPUT) == following.position == following.read_to == database.progress.place(1, 1).position
 
 
 @pytest.mark.parametrize("seed", range(5))

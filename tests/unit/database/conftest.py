@@ -1,15 +1,50 @@
-"""Jobs in a database."""
+"""Jobs in a database, of either kind."""
 
+import shutil
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+from services.postgres import PostgresServer, postgres
 
 from mltemporal.database import Database, JobRow
 from mltemporal.specs import Column, DatasetRef, JobSpec, TrainerRef
 
+__all__ = ["postgres"]
+
 MakeJob = Callable[..., JobRow]
+
+
+@pytest.fixture(scope="session")
+def prepared_postgres(postgres: PostgresServer) -> str:
+    """The name of a PostgreSQL database at the newest schema, to be copied."""
+    name = postgres.create()
+    Database.prepare(postgres.url(name))
+    return name
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """Where the test's database is; a PostgreSQL one is there, and prepared for who asks for `database`."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path / 'jobs.db'}"
+        return
+    server: PostgresServer = request.getfixturevalue("postgres")
+    wanted = "database" in request.fixturenames
+    name = server.create(like=request.getfixturevalue("prepared_postgres") if wanted else None)
+    yield server.url(name)
+    server.drop(name)
+
+
+@pytest.fixture
+def database(url: str, prepared: Path) -> Iterator[Database]:
+    if url.startswith("sqlite"):
+        shutil.copyfile(prepared, url.removeprefix("sqlite:///"))
+    opened = Database.open(url)
+    yield opened
+    opened.close()
 
 
 @pytest.fixture

@@ -85,8 +85,9 @@ def test_an_older_schema_names_the_command(url: str, database: Database) -> None
 def test_a_database_that_was_never_prepared_names_the_command(url: str) -> None:
     with pytest.raises(ServiceUnavailable) as caught:
         Database.open(url)
+    shown = sa.make_url(url).set(drivername="sqlite" if url.startswith("sqlite") else "postgresql+psycopg")
     assert (
-        f"the database {url!r} has no tables of ours yet\n"
+        f"the database {str(shown)!r} has no tables of ours yet\n"
         "Next step: run `mltemporal up`, or `mltemporal db upgrade`"
     ) == str(caught.value)
 
@@ -138,11 +139,14 @@ def test_a_write_that_fails_is_rolled_back(database: Database) -> None:
         assert 0 == connection.scalar(sa.text("SELECT count(*) FROM meta WHERE name = 'half'"))
 
 
-def test_a_reader_does_not_wait_for_a_writer(database: Database, tmp_path: Path) -> None:
+def test_a_reader_does_not_wait_for_a_writer(database: Database) -> None:
     with database.writing() as writer:
         writer.execute(sa.text("INSERT INTO meta (name, value) VALUES ('half', 'done')"))
         with database.reading() as reader:
             assert 0 == reader.scalar(sa.text("SELECT count(*) FROM meta WHERE name = 'half'"))
-    with sqlite3.connect(tmp_path / "jobs.db") as direct:
+
+
+def test_a_file_has_a_write_ahead_log(prepared: Path) -> None:
+    with sqlite3.connect(prepared) as direct:
         assert [("wal",)] == direct.execute("PRAGMA journal_mode").fetchall()
     direct.close()

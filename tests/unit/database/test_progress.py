@@ -47,7 +47,7 @@ def test_what_was_recorded_is_not_recorded_again(database: Database, job: JobRow
     assert not record.append(job.id, 1, batch)
     assert not record.append(job.id, 1, Batch(start=5, end=15, points=((5, point(2)),)))
     assert not record.append(job.id, 2, Batch(start=0, end=10)), "an attempt that was never announced"
-    assert (10, 1) == (record.position(job.id, 1), len(record.points(job.id)))
+    assert (10, 1) == (record.place(job.id, 1).position, len(record.points(job.id)))
     assert ["one\n"] == [text for _, _, text in record.log(job.id)]
     assert 1 == [event.kind for event in database.jobs.events(job.id)].count("note")
 
@@ -61,7 +61,7 @@ def test_two_racing_followers_record_each_point_once(database: Database, job: Jo
 
     def follow() -> None:
         start.wait()
-        while (position := record.position(job.id, 1)) < lines * line_bytes:
+        while (position := record.place(job.id, 1).position) < lines * line_bytes:
             batch = Batch(
                 start=position,
                 end=position + line_bytes,
@@ -108,7 +108,7 @@ def test_the_logs_of_another_attempt_are_left_alone(
 def test_a_log_beyond_two_gibibytes_has_its_position(database: Database, job: JobRow) -> None:
     record = database.progress
     assert record.append(job.id, 1, Batch(start=0, end=5 << 30, points=((5 << 30, point(2**53)),)))
-    assert 5 << 30 == record.position(job.id, 1)
+    assert 5 << 30 == record.place(job.id, 1).position
     assert LOG_KEPT_BYTES < 1 << 30
 
 
