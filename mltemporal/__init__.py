@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from mltemporal.api import shutdown as shutdown
     from mltemporal.api import status as status
     from mltemporal.api import train as train
+    from mltemporal.code import Container as Container
     from mltemporal.code import Script as Script
     from mltemporal.errors import CorruptObject as CorruptObject
     from mltemporal.errors import InvalidDataset as InvalidDataset
@@ -45,7 +46,7 @@ if TYPE_CHECKING:
 
 _NAMES = {
     "api": "DryRun connect datasets history job jobs models shutdown status train",
-    "code": "Script",
+    "code": "Container Script",
     "errors": "CorruptObject InvalidDataset InvalidRequest InvalidTrainer JobCancelled JobFailed "
     "MLTemporalError NotFound ServiceUnavailable StackError TrainingInterrupted VersionMismatch",
     "handles": "TrainingJob",

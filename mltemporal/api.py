@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from mltemporal import background, owner, request, session
 from mltemporal.errors import InvalidRequest
 from mltemporal.handles import TrainingJob, present_launch
-from mltemporal.specs import JobSpec, JobStatus, encode
+from mltemporal.specs import DatasetRef, JobSpec, JobStatus, TrainerRef, encode
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,9 +21,9 @@ if TYPE_CHECKING:
     from mltemporal.code import CapturedCode
     from mltemporal.database import JobRow
     from mltemporal.dataset import CheckedDataset
-    from mltemporal.launchers.local import LocalLauncher
+    from mltemporal.launchers.base import Launcher
     from mltemporal.runs import RunHistory
-    from mltemporal.specs import Resources
+    from mltemporal.specs import PodOptions, Resources
     from mltemporal.stack import StackStatus
 
 
@@ -57,6 +58,14 @@ def train(
     seed: int = 0,
     force: bool = False,
     dry_run: bool = False,
+    node_selector: Mapping[str, str] | None = None,
+    tolerations: Sequence[Mapping[str, Any]] = (),
+    affinity: Mapping[str, Any] | None = None,
+    priority_class: str | None = None,
+    service_account: str | None = None,
+    image_pull_secrets: Sequence[str] = (),
+    volumes: Mapping[str, str | Mapping[str, Any]] | None = None,
+    pod_template: Mapping[str, Any] | str | os.PathLike[str] | None = None,
 ) -> TrainingJob | DryRun:
     """Train outside the kernel, durably; returns at once.
 
@@ -64,13 +73,22 @@ def train(
         dataset: a pandas, polars or pyarrow table, a scikit-learn Bunch, or the path or URI of a
             parquet or CSV file, directory or glob. Tables are stored once, files stay where they are.
         trainer: None (a gradient-boosting baseline), a scikit-learn-compatible estimator, a function
-            ``fit(data, **params)``, or a `Script`.
+            ``fit(data, **params)``, a `Script`, or a `Container`.
         target: the column to predict; the baseline and supervised estimators find it where it is clear.
         params: arguments of the function, parameters of the estimator, or options of the script.
         name: what to call the job; by default what trains.
         tags: texts to find the job by.
-        backend: where it runs: ``"local"``.
-        resources: ``{"cpu": 2}``: how many cores.
+        backend: where it runs: ``"local"`` or ``"kubernetes"``; by default what the settings say.
+        image: the container image of a Kubernetes job, with the kernel's version of Python, mltemporal and
+            what the code uses; by default what the settings say.
+        resources: ``{"cpu": 2}``; on Kubernetes also ``memory``, ``gpu``, ``ephemeral-storage`` and any
+            resource by its name: ``{"cpu": 4, "memory": "16Gi", "gpu": 1, "example.com/fpga": 2}``.
+        nodes: how many pods train together; a function, script or container finds ``RANK``,
+            ``WORLD_SIZE``, ``MASTER_ADDR`` and ``MASTER_PORT`` in its environment. Rank 0
+            reports and returns.
+        packages: what pip installs in a Kubernetes job before the code is loaded: ``["lightgbm>=4"]``.
+        secrets: Kubernetes Secrets of the namespace, by name: as environment variables (``"wandb"``), or
+            as files (``"wandb:/var/run/wandb"``). Their values never leave the cluster.
         env: more environment variables for the job; they are part of its record, so no place for secrets.
         retries: how often a training that was interrupted (killed, not failed) starts again.
         timeout: how long the job may take, retries and waiting for a slot included: ``"90s"``, ``"24h"``,
@@ -78,11 +96,17 @@ def train(
         test_size: share of the rows held out for the evaluation, where there is a target; 0 for none.
         seed: of the split and of the baseline.
         force: start another job even where the same one runs already.
-        dry_run: check everything that can be checked and start nothing; returns a `DryRun`.
-        image: container image, for backends that run containers.
-        nodes: how many machines, for backends that have several.
-        packages: to install in the job, for backends that do not run in the kernel's environment.
-        secrets: names of secrets, for backends that keep them.
+        dry_run: check everything that can be checked, by the cluster too, and start nothing; returns a
+            `DryRun`.
+        node_selector: labels of the nodes that may be used (this and what follows: Kubernetes).
+        tolerations: as in a pod's spec.
+        affinity: as in a pod's spec.
+        priority_class: name of a PriorityClass.
+        service_account: what the pods run as, for workload identity; no token is mounted.
+        image_pull_secrets: names of Secrets for the registry.
+        volumes: mount path to the name of a claim, or to a volume source as in a pod's spec.
+        pod_template: everything else: a pod template (a dict, or the path of a YAML file), merged over
+            ours as Kubernetes merges.
 
     Returns:
         The job's handle; that of the running job where the same request runs already.
@@ -96,25 +120,39 @@ def train(
     """
     from mltemporal.code import capture, check_environment
     from mltemporal.dataset import inspect
-    from mltemporal.launchers.local import LocalLauncher
 
+    here = session.current()
     # First what is checked in no time, last what reads the data.
     wanted: dict[str, Any] = {
         "test_size": request.share("test_size", test_size),
         "seed": request.whole_number("seed", seed, 0, 2**32 - 1),
-        "backend": request.backend(backend),
+        "backend": request.backend(backend, here.settings.backend),
         "resources": request.resources(resources),
+        "pod": request.pod_options(
+            image=image,
+            nodes=nodes,
+            packages=packages,
+            secrets=secrets,
+            node_selector=node_selector,
+            tolerations=tolerations,
+            affinity=affinity,
+            priority_class=priority_class,
+            service_account=service_account,
+            image_pull_secrets=image_pull_secrets,
+            volumes=volumes,
+            pod_template=pod_template,
+        ),
         "env": request.environment(env),
         "retries": request.whole_number("retries", retries, 0, 100),
         "timeout_s": request.seconds(timeout),
     }
-    request.local_only(image=image, nodes=nodes, packages=packages, secrets=secrets)
     labels = request.labels("tags", tags)
     label = None if name is None else request.label("name", name)
-    here = session.current()
-    launcher = LocalLauncher.of(here.settings)
-    launcher.check_resources(wanted["resources"])
     captured = capture(trainer, request.parameters(params))
+    wanted["pod"] = _with_image(wanted["pod"], wanted["backend"], trainer, here.settings.image)
+    launcher = here.launcher(wanted["backend"])
+    key = f"training-{uuid.uuid4().hex[:12]}"
+    launcher.check(_sketch(key, dataset, captured, wanted))
     check_environment(captured.versions)
     checked = inspect(dataset, target=target, needs_features=captured.kind in ("baseline", "estimator"))
     predicted, why = _target(checked, captured, trainer, target)
@@ -122,24 +160,24 @@ def train(
     address = here.ready().temporal_address
     if dry_run:
         _try_services(here)
+        place = background.run(launcher.rehearse(_sketch(key, dataset, captured, wanted)))
         return DryRun(
             (
                 f"dataset: {checked.label}",
                 f"trainer: {captured.label} ({captured.kind})",
                 f"target: {predicted!r}" + (f" ({why})" if why else ""),
+                f"backend: {draft.backend}, {place}",
                 f"services: Temporal at {address}, database and storage answer",
             )
         )
     ref = checked.store(here.storage)
-    spec = draft.spec(
-        key=f"training-{uuid.uuid4().hex[:12]}", dataset=ref, trainer=captured.store(here.storage)
-    )
+    spec = draft.spec(key=key, dataset=ref, trainer=captured.store(here.storage))
     fingerprint = _fingerprint(draft, ref.fingerprint, captured.fingerprint)
     row, new = _submit(
         here, launcher, spec, fingerprint=fingerprint, tags=labels, by=here.user, note=why, force=force
     )
     job = TrainingJob(here, row)
-    present_launch(job, "" if new else _attached(row))
+    present_launch(job, _without_worker(here, spec.backend) if new else _attached(row))
     return job
 
 
@@ -153,12 +191,51 @@ class _Draft:
     name: str
     backend: str
     resources: Resources
+    pod: PodOptions
     env: dict[str, str]
     retries: int
     timeout_s: float
 
     def spec(self, **stored: Any) -> JobSpec:
         return JobSpec(**vars(self), **stored)
+
+
+def _with_image(pod: PodOptions, backend: str, trainer: object, default: str | None) -> PodOptions:
+    """Return the options with the image that runs: a container's own, the one asked for, or the usual one."""
+    from mltemporal.code import Container
+
+    if isinstance(trainer, Container):
+        if pod.image:
+            raise InvalidRequest("image= beside a Container, which names its own", "leave image out")
+        return replace(pod, image=request.label("Container's image", trainer.image))
+    if backend == "kubernetes" and not pod.image:
+        return replace(pod, image=default or "")
+    return pod
+
+
+def _sketch(key: str, dataset: object, captured: CapturedCode, wanted: dict[str, Any]) -> JobSpec:
+    """Return the job as far as it is known before anything is read or stored: what a launcher checks."""
+    uri = os.fspath(dataset) if isinstance(dataset, str | os.PathLike) else None
+    return JobSpec(
+        key=key,
+        name=captured.label,
+        dataset=DatasetRef(fingerprint="", rows=-1, columns=(), uri=uri),
+        trainer=TrainerRef(
+            kind=captured.kind, label=captured.label, command=captured.command, args=captured.args
+        ),
+        **wanted,
+    )
+
+
+def _without_worker(here: session.Session, backend: str) -> str:
+    """Say so where no worker would take the job now; where it is local, one is just being started."""
+    queue = here.task_queue(backend)
+    if backend == "local" or any(worker.task_queue == queue for worker in here.database.workers.alive()):
+        return ""
+    return (
+        f"No worker serves the task queue {queue!r} now; the job starts when one does: "
+        "`mltemporal worker`, or the Deployment in deploy/."
+    )
 
 
 def _fingerprint(draft: _Draft, dataset: str, code: str) -> str:
@@ -198,19 +275,15 @@ def _try_services(here: session.Session) -> None:
     background.run(here.client())
 
 
-def _submit(
-    here: session.Session, launcher: LocalLauncher, spec: JobSpec, **record: Any
-) -> tuple[JobRow, bool]:
+def _submit(here: session.Session, launcher: Launcher, spec: JobSpec, **record: Any) -> tuple[JobRow, bool]:
     """Record the job, unless its like is live, and start its workflow; returns the job and whether it is new.
 
     What a job needs is there before its row, and gone where there is no row: whoever finds a row
     can start its workflow. A live job is started too: it may have been cut off before that.
     """
-    from mltemporal.launchers.local import KernelContext
-
     row, new = None, False
     try:
-        launcher.prepare(spec.key, KernelContext.here())
+        launcher.prepare(spec.key)
         here.storage.put_note(spec.key, "spec", spec)
         dataset_id = here.database.datasets.add(spec.dataset)
         row, new = here.database.jobs.add(spec, dataset_id=dataset_id, **record)
@@ -225,7 +298,7 @@ def _submit(
     return row, new
 
 
-def _forget(here: session.Session, launcher: LocalLauncher, key: str) -> None:
+def _forget(here: session.Session, launcher: Launcher, key: str) -> None:
     background.run(launcher.forget(key))
     here.storage.discard_notes(key)
 
@@ -285,22 +358,50 @@ def models() -> pd.DataFrame:
 
 
 def connect(profile: str | None = None, *, home: str | None = None) -> StackStatus:
-    """Use the services that the environment names, or those of another home; returns their status.
+    """Use the services that the environment, a profile or a home names; returns their status.
 
     Args:
-        profile: a profile of Temporal's ``temporal.toml``.
+        profile: a profile of ``config.toml`` (see `mltemporal.profiles`), else of Temporal's own
+            ``temporal.toml``.
         home: the home directory of an embedded stack.
-    """
-    import os
 
+    Raises:
+        InvalidRequest: there is no such profile, or something in it is wrong; the session stays as it was.
+        StackError, ServiceUnavailable: its services do not answer.
+    """
+    from mltemporal.profiles import PROFILE_VARIABLE, profile_names
     from mltemporal.settings import load_settings
 
-    changes = {"TEMPORAL_PROFILE": profile, "MLTEMPORAL_HOME": home}
+    variable = PROFILE_VARIABLE
+    if profile is not None and profile not in profile_names(os.environ):
+        _check_temporal_profile(profile)
+        variable = "TEMPORAL_PROFILE"
+    changes = {variable: profile, "MLTEMPORAL_HOME": home}
+    given = {name: value for name, value in changes.items() if value is not None}
+    settings = load_settings({**os.environ, **given})
     # Temporal's own client, and the services started from here, read the environment themselves.
-    os.environ.update({name: value for name, value in changes.items() if value is not None})
-    session.replace(load_settings())
+    os.environ.update(given)
+    session.replace(settings)
     session.current().ready()
     return status()
+
+
+def _check_temporal_profile(name: str) -> None:
+    """Refuse a profile that Temporal's own configuration does not have either."""
+    from temporalio.envconfig import ClientConfig
+
+    from mltemporal.profiles import config_file, profile_names
+
+    try:
+        found = sorted(ClientConfig.load().profiles)
+    except (RuntimeError, ValueError, OSError):
+        found = []
+    if name not in found:
+        known = ", ".join([*profile_names(os.environ), *found]) or "none"
+        raise InvalidRequest(
+            f"there is no profile {name!r}",
+            f"write [profile.{name}] into {str(config_file(os.environ))!r}; there are: {known}",
+        )
 
 
 def status() -> StackStatus:

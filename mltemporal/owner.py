@@ -14,7 +14,6 @@ from mltemporal.errors import InvalidRequest, ServiceUnavailable
 from mltemporal.specs import Command, JobStatus
 
 if TYPE_CHECKING:
-    from mltemporal.launchers.local import LocalLauncher
     from mltemporal.session import Session
 
 _CLEAN_UP = timedelta(days=8)
@@ -45,7 +44,7 @@ async def start(session: Session, row: JobRow, *, again: bool = False) -> None:
                 "TrainingWorkflow",
                 row.id,
                 id=row.workflow_id,
-                task_queue=session.task_queue,
+                task_queue=session.task_queue(row.spec.backend),
                 id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
                 id_reuse_policy=reuse,
                 execution_timeout=timedelta(seconds=row.spec.timeout_s) + _CLEAN_UP,
@@ -81,7 +80,7 @@ async def cancel(session: Session, job_id: int) -> bool:
 
 async def end_without_owner(session: Session, row: JobRow, status: JobStatus, error: str = "") -> None:
     """Record the end of a job whose workflow will never do so, and drop what was kept for it."""
-    await _launcher(session).forget(row.key)
+    await session.launcher(row.spec.backend).forget(row.key)
     await asyncio.to_thread(session.database.jobs.finish, row.id, status, error=error)
 
 
@@ -126,19 +125,16 @@ async def retry(session: Session, job_id: int) -> None:
         InvalidRequest: it has not ended, it succeeded, or its like runs.
         ServiceUnavailable: Temporal does not answer.
     """
-    from mltemporal.launchers.local import KernelContext
-
     row = await asyncio.to_thread(session.database.jobs.get, job_id)
     if row.status not in (JobStatus.FAILED, JobStatus.CANCELLED):
         raise InvalidRequest(
             f"cannot retry a job that is {row.status}", "only failed or cancelled jobs start again"
         )
     await _until_closed(session, row)
-    if not await asyncio.to_thread(session.database.jobs.reopen, job_id):
+    if not await asyncio.to_thread(session.database.jobs.reopen, job_id, by=session.user):
         raise InvalidRequest(f"another job like job {job_id} is running", "attach to it: run the cell again")
     try:
-        _launcher(session).prepare(row.key, KernelContext.here())
-        await asyncio.to_thread(_record, session, row, "retry")
+        session.launcher(row.spec.backend).prepare(row.key)
         await start(session, row, again=True)
     except Exception:
         await end_without_owner(session, row, row.status, row.error)
@@ -171,12 +167,6 @@ def _reason(error: BaseException) -> str:
     while error.__cause__ is not None:
         error = error.__cause__
     return getattr(error, "message", None) or str(error)
-
-
-def _launcher(session: Session) -> LocalLauncher:
-    from mltemporal.launchers.local import LocalLauncher
-
-    return LocalLauncher.of(session.settings)
 
 
 def _record(session: Session, row: JobRow, verb: str) -> None:

@@ -6,25 +6,23 @@ import difflib
 import numbers
 import operator
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from typing import Any, TypeGuard
 
 from mltemporal.errors import InvalidRequest
-from mltemporal.specs import Resources
-
-BACKENDS = ("local",)
+from mltemporal.settings import BACKENDS
+from mltemporal.specs import PodOptions, Resources, SecretRef
 
 _UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 _DURATION = re.compile(r"\s*(?:\d+(?:\.\d+)?\s*[smhd]\s*)+")
 _LONGEST_S = 365 * 86_400
 
 
-def backend(name: str | None) -> str:
-    """Return the backend; None means a process of this machine."""
+def backend(name: str | None, default: str = BACKENDS[0]) -> str:
+    """Return the backend; None means the ``default``."""
     if name is None:
-        return BACKENDS[0]
+        return default
     if name not in BACKENDS:
         near = difflib.get_close_matches(str(name), BACKENDS, n=1)
         hint = f"did you mean {near[0]!r}? " if near else ""
@@ -116,36 +114,140 @@ def environment(env: Mapping[str, str] | None) -> dict[str, str]:
 
 
 def resources(wanted: Mapping[str, Any] | Resources | None) -> Resources:
-    """Return the resources asked for."""
+    """Return the resources asked for; whether a place has so much is checked where it is known."""
     if wanted is None:
         return Resources()
     if isinstance(wanted, Resources):
-        wanted = asdict(wanted)
-    if not isinstance(wanted, Mapping) or set(wanted) - {"cpu"}:
-        raise InvalidRequest(
-            f"resources={wanted!r} cannot be honoured by a local process",
-            'the local backend knows resources={"cpu": 2}',
-        )
-    cpu = wanted.get("cpu")
-    if cpu is None:
-        return Resources()
+        wanted = {"cpu": wanted.cpu, "memory": wanted.memory, **wanted.others}
+    if not isinstance(wanted, Mapping):
+        raise InvalidRequest(f"resources={wanted!r} is no mapping", _RESOURCES)
+    cpu, memory, others = wanted.get("cpu"), wanted.get("memory"), {}
+    for name, value in wanted.items():
+        if name in ("cpu", "memory") or value is None:
+            continue
+        resource = _SHORT_RESOURCES.get(name, name)
+        if not isinstance(resource, str) or ("/" not in resource and resource not in _PLAIN_RESOURCES):
+            near = difflib.get_close_matches(
+                str(name), ["cpu", "memory", *_SHORT_RESOURCES, *_PLAIN_RESOURCES], n=1
+            )
+            hint = f"did you mean {near[0]!r}? " if near else ""
+            raise InvalidRequest(f"there is no resource {name!r}", hint + _RESOURCES)
+        others[resource] = _quantity(name, value)
+    return Resources(
+        cpu=None if cpu is None else _cores(cpu),
+        memory=None if memory is None else _quantity("memory", memory),
+        others=others,
+    )
+
+
+_RESOURCES = 'give e.g. resources={"cpu": 4, "memory": "16Gi", "gpu": 1, "ephemeral-storage": "50Gi"}'
+_SHORT_RESOURCES = {
+    "gpu": "nvidia.com/gpu",
+    "gpus": "nvidia.com/gpu",
+    "ephemeral_storage": "ephemeral-storage",
+}
+_PLAIN_RESOURCES = ("ephemeral-storage", "hugepages-2Mi", "hugepages-1Gi")
+
+
+def _cores(cpu: object) -> float:
+    if isinstance(cpu, str) and re.fullmatch(r"\d+m|\d+(\.\d+)?", cpu):
+        return float(cpu[:-1]) / 1000 if cpu.endswith("m") else float(cpu)
     if not _is_number(cpu):
         raise InvalidRequest(f"resources cpu={cpu!r} is no number of cores", 'give e.g. resources={"cpu": 2}')
-    return Resources(cpu=float(cpu))
+    return float(cpu)
+
+
+def _quantity(name: str, value: object) -> str:
+    if isinstance(value, str):
+        return value
+    if not _is_number(value) or (name == "memory" and value < 1 << 20):
+        raise InvalidRequest(f"resources {name}={value!r} is no quantity", _RESOURCES)
+    return f"{value:g}" if name != "memory" else str(int(value))
+
+
+def pod_options(
+    *,
+    image: str | None,
+    nodes: object,
+    packages: object,
+    secrets: object,
+    node_selector: Mapping[str, str] | None,
+    tolerations: object,
+    affinity: Mapping[str, Any] | None,
+    priority_class: str | None,
+    service_account: str | None,
+    image_pull_secrets: object,
+    volumes: Mapping[str, Any] | None,
+    pod_template: object,
+) -> PodOptions:
+    """Return what is asked of a cluster, in its stored form."""
+    from mltemporal.launchers.kubernetes.template import read_template
+
+    return PodOptions(
+        image="" if image is None else label("image", image),
+        nodes=whole_number("nodes", nodes, 1, 10_000),
+        packages=_requirements(packages),
+        secrets=tuple(_secret(each) for each in labels("secrets", secrets)),
+        node_selector=_texts("node_selector", node_selector),
+        tolerations=_tolerations(tolerations),
+        affinity=None if affinity is None else _mapping("affinity", affinity),
+        priority_class="" if priority_class is None else label("priority_class", priority_class),
+        service_account="" if service_account is None else label("service_account", service_account),
+        image_pull_secrets=labels("image_pull_secrets", image_pull_secrets),
+        volumes={path: _volume(path, source) for path, source in _mapping("volumes", volumes or {}).items()},
+        template=None if pod_template is None else read_template(pod_template),
+    )
+
+
+def _requirements(packages: object) -> tuple[str, ...]:
+    from packaging.requirements import InvalidRequirement, Requirement
+
+    for package in (found := labels("packages", packages)):
+        try:
+            Requirement(package)
+        except InvalidRequirement as error:
+            raise InvalidRequest(
+                f"packages has {package!r}, which pip cannot install: {str(error).splitlines()[0]}",
+                'write e.g. packages=["lightgbm>=4"]',
+            ) from error
+    return found
+
+
+def _secret(text: str) -> SecretRef:
+    name, _, path = text.partition(":")
+    return SecretRef(name=name, mount_path=path)
+
+
+def _texts(name: str, values: Mapping[str, str] | None) -> dict[str, str]:
+    found = _mapping(name, values or {})
+    if any(not isinstance(value, str) for value in found.values()):
+        raise InvalidRequest(
+            f"{name}={values!r} has values that are no text", f'give {name}={{"label": "value"}}'
+        )
+    return found
+
+
+def _tolerations(values: object) -> tuple[dict[str, Any], ...]:
+    if isinstance(values, Mapping | str) or not isinstance(values, Iterable):
+        raise InvalidRequest(
+            f"tolerations={values!r} is no list",
+            'give tolerations=[{"key": "gpu", "operator": "Exists", "effect": "NoSchedule"}]',
+        )
+    return tuple(_mapping("a toleration", value) for value in values)
+
+
+def _volume(path: str, source: object) -> dict[str, Any]:
+    """A text names a claim; anything else is a volume source as in a pod's spec."""
+    if isinstance(source, str):
+        return {"persistentVolumeClaim": {"claimName": source}}
+    return _mapping(f"volumes[{path!r}]", source)
+
+
+def _mapping(name: str, value: object) -> dict[str, Any]:
+    if not isinstance(value, Mapping) or any(not isinstance(key, str) for key in value):
+        raise InvalidRequest(f"{name}={value!r} is no mapping", "give a dict, as in a pod's spec")
+    return dict(value)
 
 
 def _is_number(value: object) -> TypeGuard[float]:
     return isinstance(value, numbers.Real) and not isinstance(value, bool)
-
-
-def local_only(*, image: str | None, nodes: int, packages: Sequence[str], secrets: Sequence[str]) -> None:
-    """Refuse what a local process cannot honour."""
-    refused = {
-        "image": (image is not None, "a local job runs in the environment of your kernel"),
-        "nodes": (nodes != 1, "a local job runs on this one machine"),
-        "packages": (bool(packages), "install them in the environment of your kernel"),
-        "secrets": (bool(secrets), "a local job has the environment variables of your kernel"),
-    }
-    for name, (given, instead) in refused.items():
-        if given:
-            raise InvalidRequest(f"the local backend cannot honour {name}=", f"leave it out: {instead}")

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from temporalio.client import Client
 
     from mltemporal.database import Database
+    from mltemporal.launchers.base import Launcher
     from mltemporal.stack import StackState
     from mltemporal.storage import Storage
 
@@ -64,12 +65,17 @@ class Session:
             self._client = (address, await stack.connect(self.settings))
         return self._client[1]
 
-    @cached_property
-    def task_queue(self) -> str:
-        """Where the workers of this database listen."""
+    def task_queue(self, backend: str) -> str:
+        """Return where the workers listen that run jobs of a backend."""
         from mltemporal.stack.overview import task_queue
 
-        return task_queue(self.settings, self.database)
+        return task_queue(self.settings, self.database, backend)
+
+    def launcher(self, backend: str) -> Launcher:
+        """Return the launcher of a backend for what a kernel does: check, prepare, rehearse and forget."""
+        from mltemporal.launchers import launcher_of
+
+        return launcher_of(backend, self.settings, owner="kernel")  # which starts nothing
 
     @cached_property
     def user(self) -> str:
@@ -104,7 +110,7 @@ def current() -> Session:
     global _current  # noqa: PLW0603  (one session a process is what a notebook means by "connected")
     with _lock:
         if _current is None:
-            _current = Session(load_settings())
+            _current = _open(load_settings())
         return _current
 
 
@@ -114,4 +120,9 @@ def replace(settings: Settings | None) -> None:
     with _lock:
         if _current is not None:
             _current.close()
-        _current = None if settings is None else Session(settings)
+        _current = None if settings is None else _open(settings)
+
+
+def _open(settings: Settings) -> Session:
+    settings.export()
+    return Session(settings)

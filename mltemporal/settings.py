@@ -12,6 +12,27 @@ from pathlib import Path
 import platformdirs
 
 from mltemporal.errors import InvalidRequest
+from mltemporal.profiles import profile_environment
+
+BACKENDS = ("local", "kubernetes")
+IMAGE_POLICIES = ("any", "tag", "digest")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClusterSettings:
+    """Where Kubernetes Jobs run, and what each of them gets."""
+
+    namespace: str | None = None
+    """None takes that of the kubeconfig's context, or of the pod."""
+    context: str | None = None
+    """A context of the kubeconfig; None takes its current one, or the pod's service account."""
+    storage_secret: str | None = None
+    """A Secret whose keys become each job's environment: credentials and endpoint of the storage."""
+    service_account: str | None = None
+    """What jobs run as, for workload identity; None: the namespace's default."""
+    image_pull_secrets: tuple[str, ...] = ()
+    image_policy: str = "any"
+    """Whether an image must name a ``tag``, or a ``digest``."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +55,13 @@ class Settings:
     """A fixed port for the embedded Web UI; None takes a free one and keeps it."""
     temporal_port: int | None = None
     """A fixed port for the embedded Temporal server; None takes a free one and keeps it."""
+    backend: str = "local"
+    """Where jobs run that do not say it themselves."""
+    image: str | None = None
+    """The image of jobs that name none."""
+    cluster: ClusterSettings = field(default_factory=ClusterSettings)
+    foreign: dict[str, str] = field(default_factory=dict, repr=False, compare=False)
+    """Variables for the libraries underneath, from a profile; see `export`."""
 
     def environ(self) -> dict[str, str]:
         """Return the environment variables from which `load_settings` reads these same settings.
@@ -49,23 +77,53 @@ class Settings:
             "MLTEMPORAL_MAX_LOCAL_JOBS": self.max_local_jobs,
             "MLTEMPORAL_WEB_PORT": self.web_port,
             "MLTEMPORAL_TEMPORAL_PORT": self.temporal_port,
+            "MLTEMPORAL_BACKEND": self.backend,
+            "MLTEMPORAL_IMAGE": self.image,
+            "MLTEMPORAL_KUBERNETES_NAMESPACE": self.cluster.namespace,
+            "MLTEMPORAL_KUBERNETES_CONTEXT": self.cluster.context,
+            "MLTEMPORAL_KUBERNETES_STORAGE_SECRET": self.cluster.storage_secret,
+            "MLTEMPORAL_KUBERNETES_SERVICE_ACCOUNT": self.cluster.service_account,
+            "MLTEMPORAL_KUBERNETES_IMAGE_PULL_SECRETS": ",".join(self.cluster.image_pull_secrets) or None,
+            "MLTEMPORAL_KUBERNETES_IMAGE_POLICY": self.cluster.image_policy,
         }
-        return {name: str(value) for name, value in values.items() if value is not None}
+        return self.foreign | {name: str(value) for name, value in values.items() if value is not None}
+
+    def export(self) -> None:
+        """Give this process's libraries (Temporal's, S3's, Kubernetes') the profile's variables.
+
+        What the environment says itself stays.
+        """
+        for name, value in self.foreign.items():
+            os.environ.setdefault(name, value)
 
 
 def load_settings(environ: dict[str, str] | None = None) -> Settings:
-    """Read the settings from ``environ`` (by default the process's own).
+    """Read the settings from ``environ`` (by default the process's own), beneath it from a profile.
 
-    ``MLTEMPORAL_HOME``, ``MLTEMPORAL_DATABASE_URL``, ``MLTEMPORAL_STORAGE_URL``,
-    ``MLTEMPORAL_TASK_QUEUE``, ``MLTEMPORAL_MAX_LOCAL_JOBS``, ``MLTEMPORAL_WEB_PORT`` and
-    ``MLTEMPORAL_TEMPORAL_PORT``; Temporal's own ``TEMPORAL_ADDRESS``, ``TEMPORAL_PROFILE`` and
-    ``TEMPORAL_CONFIG_FILE`` say where Temporal is. ``MLTEMPORAL_TEMPORAL`` set to ``embedded`` uses
-    the embedded server in spite of those, ``configured`` never starts one.
+    ======================================  ============================================================
+    ``MLTEMPORAL_HOME``                     the embedded stack's and local jobs' directory
+    ``MLTEMPORAL_DATABASE_URL``             an SQLAlchemy URL; by default a file in the home
+    ``MLTEMPORAL_STORAGE_URL``              a directory, or ``s3://bucket/prefix``
+    ``MLTEMPORAL_TEMPORAL``                 ``embedded`` or ``configured``, in spite of the next line
+    ``TEMPORAL_ADDRESS`` …                  Temporal's own: ``_PROFILE``, ``_CONFIG_FILE``, ``_NAMESPACE`` …
+    ``MLTEMPORAL_TASK_QUEUE``               by default one for each database
+    ``MLTEMPORAL_MAX_LOCAL_JOBS``           how many local jobs run at once
+    ``MLTEMPORAL_WEB_PORT``                 of the embedded Web UI
+    ``MLTEMPORAL_TEMPORAL_PORT``            of the embedded server
+    ``MLTEMPORAL_BACKEND``                  ``local`` or ``kubernetes``
+    ``MLTEMPORAL_IMAGE``                    of jobs that name none
+    ``MLTEMPORAL_KUBERNETES_NAMESPACE`` …   ``_CONTEXT``, ``_STORAGE_SECRET``, ``_SERVICE_ACCOUNT``,
+                                            ``_IMAGE_PULL_SECRETS`` (with commas), ``_IMAGE_POLICY``
+    ``MLTEMPORAL_PROFILE``                  a profile, see `profiles`
+    ``MLTEMPORAL_CONFIG_FILE``              where the profiles are
+    ======================================  ============================================================
 
     Raises:
         InvalidRequest: a value is not what it should be, e.g. a port out of range.
     """
-    env = dict(os.environ) if environ is None else environ
+    given = dict(os.environ) if environ is None else environ
+    values, foreign = profile_environment(given, _VARIABLES)
+    env = {**foreign, **values, **given}
     home = Path(_absolute(env.get("MLTEMPORAL_HOME") or platformdirs.user_data_dir("mltemporal")))
     return Settings(
         home=home,
@@ -78,6 +136,19 @@ def load_settings(environ: dict[str, str] | None = None) -> Settings:
         max_local_jobs=_number(env, "MLTEMPORAL_MAX_LOCAL_JOBS", 1, 1024) or _default_local_jobs(),
         web_port=_number(env, "MLTEMPORAL_WEB_PORT", 1, 65_535),
         temporal_port=_number(env, "MLTEMPORAL_TEMPORAL_PORT", 1, 65_535),
+        backend=_one_of(env, "MLTEMPORAL_BACKEND", BACKENDS),
+        image=env.get("MLTEMPORAL_IMAGE") or None,
+        cluster=ClusterSettings(
+            namespace=env.get("MLTEMPORAL_KUBERNETES_NAMESPACE") or None,
+            context=env.get("MLTEMPORAL_KUBERNETES_CONTEXT") or None,
+            storage_secret=env.get("MLTEMPORAL_KUBERNETES_STORAGE_SECRET") or None,
+            service_account=env.get("MLTEMPORAL_KUBERNETES_SERVICE_ACCOUNT") or None,
+            image_pull_secrets=tuple(
+                filter(None, env.get("MLTEMPORAL_KUBERNETES_IMAGE_PULL_SECRETS", "").split(","))
+            ),
+            image_policy=_one_of(env, "MLTEMPORAL_KUBERNETES_IMAGE_POLICY", IMAGE_POLICIES),
+        ),
+        foreign={name: value for name, value in foreign.items() if name not in given},
     )
 
 
@@ -120,3 +191,33 @@ def _number(env: dict[str, str], name: str, low: int, high: int) -> int | None:
         f"{name}={text!r} is not a whole number from {low} to {high}",
         f"set {name} to such a number, or unset it for the default",
     )
+
+
+def _one_of(env: dict[str, str], name: str, allowed: tuple[str, ...]) -> str:
+    value = env.get(name) or allowed[0]
+    if value not in allowed:
+        raise InvalidRequest(f"{name}={value!r} is none", f"use one of {', '.join(allowed)}")
+    return value
+
+
+_VARIABLES = frozenset(
+    [
+        "MLTEMPORAL_HOME",
+        "MLTEMPORAL_DATABASE_URL",
+        "MLTEMPORAL_STORAGE_URL",
+        "MLTEMPORAL_TASK_QUEUE",
+        "MLTEMPORAL_TEMPORAL",
+        "MLTEMPORAL_MAX_LOCAL_JOBS",
+        "MLTEMPORAL_WEB_PORT",
+        "MLTEMPORAL_TEMPORAL_PORT",
+        "MLTEMPORAL_BACKEND",
+        "MLTEMPORAL_IMAGE",
+        "MLTEMPORAL_KUBERNETES_NAMESPACE",
+        "MLTEMPORAL_KUBERNETES_CONTEXT",
+        "MLTEMPORAL_KUBERNETES_STORAGE_SECRET",
+        "MLTEMPORAL_KUBERNETES_SERVICE_ACCOUNT",
+        "MLTEMPORAL_KUBERNETES_IMAGE_PULL_SECRETS",
+        "MLTEMPORAL_KUBERNETES_IMAGE_POLICY",
+    ]
+)
+"""What a profile may set; a test compares it with `Settings.environ`."""

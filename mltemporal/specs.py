@@ -82,7 +82,7 @@ class TrainerRef:
     """What trains: the built-in baseline, or code that travels by value."""
 
     kind: str
-    """``baseline``, ``estimator``, ``function`` or ``script``."""
+    """``baseline``, ``estimator``, ``function``, ``script`` or ``container``."""
     label: str
     """What a person calls it: a class, function or file name."""
     code: ObjectRef | None = None
@@ -90,8 +90,10 @@ class TrainerRef:
     baseline's parameters as JSON (None: it has none)."""
     params: dict[str, str] = field(default_factory=dict)
     """Parameters as text (``repr``, shortened), for people and for `history()`."""
+    command: tuple[str, ...] = ()
+    """What a container runs; empty: what its image runs by itself."""
     args: tuple[str, ...] = ()
-    """Command-line arguments of a script, the parameters included."""
+    """Command-line arguments of a script or container, the parameters included."""
     path: str | None = None
     """Where the script stood on the launching machine; its folder comes first on ``sys.path``."""
     metric_patterns: dict[str, str] = field(default_factory=dict)
@@ -106,6 +108,41 @@ class Resources:
 
     cpu: float | None = None
     """Cores; None shares the machine evenly among the jobs that may run at once."""
+    memory: str | None = None
+    """As Kubernetes writes it: ``4Gi``."""
+    others: dict[str, str] = field(default_factory=dict)
+    """``ephemeral-storage``, ``nvidia.com/gpu`` and the like, by Kubernetes' name and in its writing."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SecretRef:
+    """A Kubernetes Secret, by name; its values never leave the cluster."""
+
+    name: str
+    mount_path: str = ""
+    """Where its keys appear as files; empty: they become environment variables."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PodOptions:
+    """What a job asks of a cluster beside resources; the words are those of a pod's spec."""
+
+    image: str = ""
+    nodes: int = 1
+    """How many pods train together, each with its rank."""
+    packages: tuple[str, ...] = ()
+    """Requirements that pip installs in the job, before the code is loaded."""
+    secrets: tuple[SecretRef, ...] = ()
+    node_selector: dict[str, str] = field(default_factory=dict)
+    tolerations: tuple[dict[str, Any], ...] = ()
+    affinity: dict[str, Any] | None = None
+    priority_class: str = ""
+    service_account: str = ""
+    image_pull_secrets: tuple[str, ...] = ()
+    volumes: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Mount path to volume source, e.g. ``{"/data": {"persistentVolumeClaim": {"claimName": "data"}}}``."""
+    template: dict[str, Any] | None = None
+    """A pod template that is merged over ours."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,6 +162,7 @@ class JobSpec:
     kind: str = "training"
     backend: str = "local"
     resources: Resources = field(default_factory=Resources)
+    pod: PodOptions = field(default_factory=PodOptions)
     env: dict[str, str] = field(default_factory=dict)
     """Extra environment variables of the job."""
     retries: int = 2

@@ -6,6 +6,7 @@ that it follows are not its children: they go on without it, and the next worker
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import gc
 import logging
@@ -15,7 +16,9 @@ import signal
 import sys
 import time
 import uuid
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack
 from datetime import timedelta
 
 from temporalio.client import Client
@@ -25,8 +28,9 @@ from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxR
 from mltemporal.database import Database, WorkerInfo
 from mltemporal.database.workers import SEEN_EVERY_S
 from mltemporal.errors import MLTemporalError, ServiceUnavailable
-from mltemporal.launchers.local import LocalLauncher
-from mltemporal.settings import Settings, load_settings
+from mltemporal.launchers import launcher_of
+from mltemporal.launchers.base import Launcher
+from mltemporal.settings import BACKENDS, Settings, load_settings
 from mltemporal.stack import connect
 from mltemporal.stack.overview import task_queue
 from mltemporal.storage import Storage
@@ -39,13 +43,23 @@ log = logging.getLogger("mltemporal.worker")
 
 
 def build_worker(client: Client, database: Database, settings: Settings) -> Worker:
-    """Return a worker over these parts, not started yet."""
+    """Return a worker of this home's jobs over these parts, not started yet."""
+    launchers = _launchers(settings, database)
+    return _worker(client, database, settings, launchers, task_queue(settings, database, "local"))
+
+
+def _launchers(settings: Settings, database: Database) -> dict[str, Launcher]:
+    return {backend: launcher_of(backend, settings, database.id) for backend in BACKENDS}
+
+
+def _worker(
+    client: Client, database: Database, settings: Settings, launchers: dict[str, Launcher], queue: str
+) -> Worker:
     storage = Storage(settings.storage_url)
-    launchers = {"local": LocalLauncher.of(settings)}
     jobs = JobActivities(database, storage, launchers)
     return Worker(
         client,
-        task_queue=task_queue(settings, database),
+        task_queue=queue,
         workflows=[TrainingWorkflow],
         # Workflow code uses only plain dataclasses of ours: nothing to load anew for each workflow.
         workflow_runner=SandboxedWorkflowRunner(
@@ -68,8 +82,12 @@ def build_worker(client: Client, database: Database, settings: Settings) -> Work
     )
 
 
-async def run_worker(settings: Settings) -> None:
-    """Run a worker until SIGTERM or SIGINT; prepares the database first."""
+async def run_worker(settings: Settings, *, home_only: bool = False) -> None:
+    """Run a worker until SIGTERM or SIGINT; prepares the database first.
+
+    With ``home_only`` it takes this home's local jobs only, where others share Temporal and the
+    database: a laptop that is closed must not hold up the team's jobs.
+    """
     asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(max_workers=32))
     await asyncio.to_thread(Database.prepare, settings.database_url)
     database = await asyncio.to_thread(Database.open, settings.database_url)
@@ -77,43 +95,59 @@ async def run_worker(settings: Settings) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    worker = build_worker(client, database, settings)
-    async with worker:
-        log.info("worker of %r on %r, process %d", worker.task_queue, database, os.getpid())
-        await _say_so(database, worker.task_queue, stop)
+    launchers = _launchers(settings, database)
+    backends = ("local",) if home_only else BACKENDS
+    queues = sorted({task_queue(settings, database, backend) for backend in backends})
+    async with AsyncExitStack() as running:
+        for queue in queues:
+            await running.enter_async_context(_worker(client, database, settings, launchers, queue))
+        log.info("worker of %s on %r, process %d", ", ".join(queues), database, os.getpid())
+        await _say_so(database, queues, stop)
+    for launcher in launchers.values():
+        await launcher.close()
     database.close()
 
 
-async def _say_so(database: Database, queue: str, stop: asyncio.Event) -> None:
+async def _say_so(database: Database, queues: Sequence[str], stop: asyncio.Event) -> None:
     """Record every few seconds that this worker is alive, until it is told to stop."""
-    info = WorkerInfo(
-        id=uuid.uuid4().hex,
-        host=platform.node(),
-        pid=os.getpid(),
-        version=__version__,
-        python=sys.executable,
-        task_queue=queue,
-        started_at=time.time(),
-        seen_at=time.time(),
-    )
+    infos = [
+        WorkerInfo(
+            id=uuid.uuid4().hex,
+            host=platform.node(),
+            pid=os.getpid(),
+            version=__version__,
+            python=sys.executable,
+            task_queue=queue,
+            started_at=time.time(),
+            seen_at=time.time(),
+        )
+        for queue in queues
+    ]
     while not stop.is_set():
         try:
-            await asyncio.to_thread(database.workers.seen, info)
+            for info in infos:
+                await asyncio.to_thread(database.workers.seen, info)
         except ServiceUnavailable as error:
             log.warning("%s", error)  # the next beat tries again
         try:
             await asyncio.wait_for(stop.wait(), SEEN_EVERY_S)
         except TimeoutError:
             continue
-    await asyncio.to_thread(database.workers.gone, info.id)
+    for info in infos:
+        await asyncio.to_thread(database.workers.gone, info.id)
 
 
-def main() -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """Run a worker in the foreground; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m mltemporal.worker", description="Run a worker.")
+    parser.add_argument("--home-only", action="store_true", help="take this home's local jobs only")
+    home_only: bool = parser.parse_args(argv).home_only
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("temporalio").setLevel(logging.WARNING)
     try:
-        asyncio.run(run_worker(load_settings()))
+        settings = load_settings()
+        settings.export()
+        asyncio.run(run_worker(settings, home_only=home_only))
     except MLTemporalError as error:
         print(error, file=sys.stderr)  # noqa: T201  (this is a program)
         return 1

@@ -87,7 +87,7 @@ def _status(_: argparse.Namespace) -> int:
 def _worker(_: argparse.Namespace) -> int:
     from mltemporal.worker import main as run_worker
 
-    return run_worker()
+    return run_worker([])
 
 
 def _doctor(_: argparse.Namespace) -> int:

@@ -12,7 +12,8 @@ from typing import Any
 import msgspec
 
 from mltemporal.code.calls import check_call, name_of, refuse_unknown
-from mltemporal.code.script import Script, arguments, script_text
+from mltemporal.code.container import Container
+from mltemporal.code.script import Script, arguments, check_list, check_patterns, script_text
 from mltemporal.code.versions import versions_for
 from mltemporal.errors import InvalidTrainer
 from mltemporal.specs import TrainerRef
@@ -53,6 +54,7 @@ class CapturedCode:
     fingerprint: str
     """Equal when the same cell is run again, in this kernel or another; see `fingerprints`."""
     params: dict[str, str] = field(default_factory=dict)
+    command: tuple[str, ...] = ()
     args: tuple[str, ...] = ()
     path: str | None = None
     metric_patterns: dict[str, str] = field(default_factory=dict)
@@ -70,6 +72,7 @@ class CapturedCode:
             label=self.label,
             code=code,
             params=self.params,
+            command=self.command,
             args=self.args,
             path=self.path,
             metric_patterns=self.metric_patterns,
@@ -81,8 +84,8 @@ def capture(trainer: object, params: Mapping[str, Any] | None = None) -> Capture
     """Check a trainer and its parameters and make them ready to travel, without side effects.
 
     ``trainer`` is None (the baseline), a scikit-learn-compatible estimator (cloned; ``params`` go
-    to ``set_params``), a function ``fit(data, **params)``, or a `Script` (``params`` become
-    ``--name=value``). Parameters whose names speak of secrets are masked in what people see.
+    to ``set_params``), a function ``fit(data, **params)``, or a `Script` or `Container` (``params``
+    become ``--name=value``). Parameters whose names speak of secrets are masked in what people see.
 
     Raises:
         InvalidTrainer: it is none of these, a parameter is wrong, or something cannot be shipped:
@@ -94,6 +97,8 @@ def capture(trainer: object, params: Mapping[str, Any] | None = None) -> Capture
         return _baseline(given, shown)
     if isinstance(trainer, Script):
         return _script(trainer, given, shown)
+    if isinstance(trainer, Container):
+        return _container(trainer, given, shown)
     if isinstance(trainer, type):
         raise _class_given(trainer)
     if hasattr(trainer, "fit") and hasattr(trainer, "get_params"):
@@ -104,7 +109,8 @@ def capture(trainer: object, params: Mapping[str, Any] | None = None) -> Capture
         return _pickled("function", name_of(trainer), (trainer, given), shown)
     raise InvalidTrainer(
         f"a {type(trainer).__name__} cannot train",
-        "pass a scikit-learn-compatible estimator, a function fit(data, **params), or Script('train.py')",
+        "pass a scikit-learn-compatible estimator, a function fit(data, **params), Script('train.py') or "
+        "Container('image')",
     )
 
 
@@ -129,7 +135,7 @@ def _baseline(params: dict[str, Any], shown: dict[str, str]) -> CapturedCode:
 def _script(script: Script, params: dict[str, Any], shown: dict[str, str]) -> CapturedCode:
     text = script_text(script)
     path = os.path.abspath(os.fspath(script.path))
-    args = arguments(script, params)
+    args = arguments(script.args, params)
     patterns = dict(script.metrics or {})
     return CapturedCode(
         kind="script",
@@ -142,6 +148,26 @@ def _script(script: Script, params: dict[str, Any], shown: dict[str, str]) -> Ca
         path=path,
         metric_patterns=patterns,
         versions=versions_for(b""),
+    )
+
+
+def _container(container: Container, params: dict[str, Any], shown: dict[str, str]) -> CapturedCode:
+    check_list("command", container.command)
+    check_list("args", container.args)
+    patterns = dict(container.metrics or {})
+    check_patterns(patterns)
+    command = tuple(map(str, container.command))
+    args = arguments(container.args, params)
+    return CapturedCode(
+        kind="container",
+        label=str(container.image),
+        payload=None,
+        format="",
+        fingerprint=_digest(b"container", msgspec.json.encode([container.image, command, args, patterns])),
+        params=shown,
+        command=command,
+        args=args,
+        metric_patterns=patterns,
     )
 
 

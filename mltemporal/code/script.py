@@ -51,17 +51,23 @@ def script_text(script: Script) -> bytes:
         ) from error
     except ValueError as error:  # null bytes
         raise InvalidTrainer(f"script {path!r} is no Python: {error}", "name a Python script") from error
-    if isinstance(script.args, str):
-        raise InvalidTrainer(
-            f"the arguments of script {path!r} are one text: {script.args!r}",
-            f"pass a list: args={script.args.split()!r}",
-        )
-    _check_patterns(script.metrics or {})
+    check_list("args", script.args)
+    check_patterns(script.metrics or {})
     return text
 
 
-def arguments(script: Script, params: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the command line: the script's own arguments, then ``--name=value`` for each parameter.
+def check_list(name: str, values: Sequence[object]) -> None:
+    """Refuse one text where a list is meant: it would be taken letter by letter.
+
+    Raises:
+        InvalidTrainer: says how to write the list.
+    """
+    if isinstance(values, str):
+        raise InvalidTrainer(f"{name} is one text: {values!r}", f"pass a list: {name}={values.split()!r}")
+
+
+def arguments(args: Sequence[object], params: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the command line: the program's own arguments, then ``--name=value`` for each parameter.
 
     True becomes ``--name``; False and None are left out.
     """
@@ -70,10 +76,15 @@ def arguments(script: Script, params: Mapping[str, Any]) -> tuple[str, ...]:
         for name, value in params.items()
         if value is not None and value is not False
     ]
-    return (*(str(arg) for arg in script.args), *options)
+    return (*(str(arg) for arg in args), *options)
 
 
-def _check_patterns(metrics: Mapping[str, str]) -> None:
+def check_patterns(metrics: Mapping[str, str]) -> None:
+    """Refuse what finds no metric.
+
+    Raises:
+        InvalidTrainer: a pattern is no regular expression, or has not exactly one group.
+    """
     for name, pattern in metrics.items():
         try:
             groups = re.compile(pattern).groups

@@ -40,6 +40,8 @@ class Sighting:
     output: bytes = b""
     position: int = 0
     """Bytes of output seen so far, this sighting's included."""
+    cursor: str = ""
+    """Where the launcher itself would go on reading, in words of its own; may be empty."""
     exit_code: int | None = None
     """Negative for a signal, as in `subprocess`."""
     reason: str = ""
@@ -60,16 +62,28 @@ class Launcher(Protocol):
             InvalidRequest: names what cannot be honoured and what can.
         """
 
+    def prepare(self, key: str) -> None:
+        """Keep what the attempts of job ``key`` take over from this process, the kernel."""
+
+    async def rehearse(self, spec: JobSpec) -> str:
+        """Have the place itself check the job without starting it; return where it would run.
+
+        Raises:
+            InvalidRequest: it would be refused; says why.
+        """
+
     async def start(self, spec: JobSpec, attempt: int) -> None:
         """Start the process, or queue it. Idempotent: starting twice under one name starts once."""
 
     async def find(self, name: str) -> Sighting | None:
         """Return the process's phase, without output; None where there is no such process."""
 
-    def follow(self, name: str, position: int) -> AsyncIterator[Sighting]:
+    def follow(self, name: str, position: int, cursor: str = "", rank: int = 0) -> AsyncIterator[Sighting]:
         """Yield a sighting on every change, at least each second, output from ``position`` on.
 
-        The last one has a final phase and all that is left of the output.
+        The last one has a final phase and all that is left of the output. ``cursor`` is that of the
+        sighting which ended at ``position``: with it, nothing before needs to be read again. Of a
+        job of several nodes, the output is that of the one process with this ``rank``.
 
         Raises:
             NotFound: there is no such process.
@@ -92,3 +106,6 @@ class Launcher(Protocol):
 
     async def names(self) -> list[str]:
         """Return the names of all processes, ended ones included, that were not deleted."""
+
+    async def close(self) -> None:
+        """Give back what is held open; processes go on."""

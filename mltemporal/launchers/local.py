@@ -16,7 +16,7 @@ import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +24,10 @@ from mltemporal.errors import InvalidRequest, NotFound, ServiceUnavailable
 from mltemporal.launchers import keeper
 from mltemporal.launchers.base import Phase, Sighting
 from mltemporal.launchers.folder import READ_BYTES, ProcessFolder
+from mltemporal.launchers.threads import thread_settings
 from mltemporal.launchers.warm import WarmInterpreters
 from mltemporal.settings import Settings
-from mltemporal.specs import JobSpec, Resources
+from mltemporal.specs import JobSpec, PodOptions
 
 _POLL_S = 0.1
 
@@ -70,19 +71,33 @@ class LocalLauncher:
 
     def check(self, spec: JobSpec) -> None:
         """Refuse, in words, what a local process cannot honour."""
-        self.check_resources(spec.resources)
-
-    def check_resources(self, resources: Resources) -> None:
-        """Refuse more cores than there are."""
-        cores, cpu = os.cpu_count() or 1, resources.cpu
+        cores, cpu = os.cpu_count() or 1, spec.resources.cpu
         if cpu is not None and not 0 < cpu <= cores:
             raise InvalidRequest(
                 f"resources ask for {cpu:g} cores, this machine has {cores}",
                 f"ask for more than 0 and at most {cores}",
             )
+        if spec.trainer.kind == "container":
+            raise InvalidRequest(
+                "the local backend runs no containers", "pass backend='kubernetes', or train with a Script"
+            )
+        others = {"memory": spec.resources.memory, **spec.resources.others}
+        for name, wanted in others.items():
+            if wanted is not None:
+                raise InvalidRequest(
+                    f"the local backend cannot honour resources {name}={wanted!r}",
+                    "the local backend knows resources={\"cpu\": 2}; the others need backend='kubernetes'",
+                )
+        for field in fields(PodOptions):
+            if getattr(spec.pod, field.name) != getattr(_NO_OPTIONS, field.name):
+                name = "pod_template" if field.name == "template" else field.name
+                raise InvalidRequest(
+                    f"the local backend cannot honour {name}=",
+                    f"leave it out: {_INSTEAD.get(name, 'it is for pods')}; or pass backend='kubernetes'",
+                )
 
-    def prepare(self, key: str, context: KernelContext) -> None:
-        """Keep the kernel's interpreter, directory and environment for the job's attempts.
+    def prepare(self, key: str, context: KernelContext | None = None) -> None:
+        """Keep the kernel's interpreter, directory and environment (by default this one's) for the job.
 
         They go into a file that only the user can read, never into the database or Temporal.
 
@@ -91,12 +106,16 @@ class LocalLauncher:
         """
         try:
             self._contexts.mkdir(mode=0o700, parents=True, exist_ok=True)
-            keeper.write_json(str(self._contexts / f"{key}.json"), asdict(context))
+            keeper.write_json(str(self._contexts / f"{key}.json"), asdict(context or KernelContext.here()))
         except OSError as error:
             raise ServiceUnavailable(
                 f"the job's environment could not be kept in {str(self._contexts)!r}: {error.strerror}",
                 "check free space and permissions of MLTEMPORAL_HOME",
             ) from error
+
+    async def rehearse(self, spec: JobSpec) -> str:  # noqa: ARG002 - `check` has seen it all
+        """Return where jobs run."""
+        return "this machine"
 
     # On the worker's side
 
@@ -105,7 +124,7 @@ class LocalLauncher:
         """Whether a warm interpreter stands ready."""
         return self._warm.ready
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """End the warm interpreters; processes go on."""
         self._warm.close()
 
@@ -121,7 +140,13 @@ class LocalLauncher:
         folder = self._folder(name)
         return self._look(folder) if folder.exists else None
 
-    async def follow(self, name: str, position: int) -> AsyncIterator[Sighting]:
+    async def follow(
+        self,
+        name: str,
+        position: int,
+        cursor: str = "",  # noqa: ARG002 - the position says it all
+        rank: int = 0,  # noqa: ARG002 - there is one process
+    ) -> AsyncIterator[Sighting]:
         """Yield a sighting on every change, at least each second, output from ``position`` on."""
         folder = self._folder(name)
         last: tuple[Phase, str] | None = None
@@ -197,7 +222,7 @@ class LocalLauncher:
         context = KernelContext(**json.loads(path.read_text()))
         command = [context.python, "-m", "mltemporal.runtime", self._storage_url, spec.key, str(attempt)]
         scratch = {"MLTEMPORAL_SCRATCH": str(self._root / f"{spec.key}-{attempt}")}
-        env = {**_thread_settings(spec.resources.cpu), **context.env, **_JOB_ENV, **scratch, **spec.env}
+        env = {**thread_settings(spec.resources.cpu), **context.env, **_JOB_ENV, **scratch, **spec.env}
         return {"argv": command, "cwd": context.cwd, "env": env}
 
     def _look(self, folder: ProcessFolder) -> Sighting:
@@ -242,25 +267,13 @@ def _locked(lock: int) -> bool:
     return True
 
 
+_NO_OPTIONS = PodOptions()
+_INSTEAD = {
+    "image": "a local job runs in the environment of your kernel",
+    "nodes": "a local job runs on this one machine",
+    "packages": "install them in the environment of your kernel",
+    "secrets": "a local job has the environment variables of your kernel",
+}
+
 _JOB_ENV = {"PYTHONUNBUFFERED": "1", "MPLBACKEND": "agg"}
 """Prints appear at once, and a plot needs no screen and no notebook."""
-
-_THREAD_VARIABLES = (
-    "OMP_NUM_THREADS",
-    "OPENBLAS_NUM_THREADS",
-    "MKL_NUM_THREADS",
-    "NUMEXPR_NUM_THREADS",
-    "POLARS_MAX_THREADS",
-)
-
-
-def _thread_settings(cpu: float | None) -> dict[str, str]:
-    """Let jobs side by side share the cores.
-
-    Threads that spin while they wait made two boosting fits at once 13 times slower, so they
-    sleep instead (scikit-learn #30662), but not before a few microseconds: a job alone would be
-    2.4 times slower for it (``benchmarks/threads.py``). A job that asks for cores gets as many
-    threads. What the kernel's environment says itself wins over these.
-    """
-    threads = {} if cpu is None else dict.fromkeys(_THREAD_VARIABLES, str(max(1, round(cpu))))
-    return {"OMP_WAIT_POLICY": "passive", "GOMP_SPINCOUNT": "2000", **threads}

@@ -37,6 +37,11 @@ class Job:
             )
         return spec
 
+    @property
+    def rank(self) -> int:
+        """Which of the job's processes this is; the first one returns the result."""
+        return int(os.environ.get("RANK", "0")) if self.spec.pod.nodes > 1 else 0
+
 
 @dataclass(frozen=True, kw_only=True)
 class _Inherited:

@@ -7,11 +7,11 @@ import sys
 from typing import Any
 
 from mltemporal.errors import MLTemporalError
-from mltemporal.runtime import context, reporting, stopping
+from mltemporal.runtime import context, packages, reporting, stopping
 from mltemporal.runtime.context import Job
 from mltemporal.runtime.failure import failure_of, users_traceback
 from mltemporal.runtime.trainers import Trained, trainer_for
-from mltemporal.specs import ModelRef, ObjectRef, RunOutput
+from mltemporal.specs import ModelRef, ObjectRef, RunFailure, RunOutput
 from mltemporal.storage import Storage
 
 
@@ -29,9 +29,7 @@ def main(argv: list[str]) -> int:
     job = Job(Storage(storage), key, int(attempt))
     try:
         context.enter(job)
-        output = _run(job)
-        stopping.raise_if_asked()
-        job.storage.put_note(key, f"{attempt}/output", output)
+        _run(job)
     except stopping.Stopped:
         reporting.stage("stopped")
         return stopping.EXIT_CODE
@@ -54,14 +52,20 @@ def _write_whole_lines() -> None:
             stream.reconfigure(line_buffering=True, write_through=False)
 
 
-def _run(job: Job) -> RunOutput:
+def _run(job: Job) -> None:
+    if job.spec.pod.packages:
+        packages.install(job.spec.pod.packages)
     trained = trainer_for(job.spec.trainer.kind)(job)
-    return RunOutput(
+    if job.rank:
+        return  # the first of several returns the result
+    output = RunOutput(
         model=_save_model(job, trained),
         value=_save_value(job, trained.value),
         metrics=trained.metrics,
         notes=reporting.notes(),
     )
+    stopping.raise_if_asked()
+    job.storage.put_note(job.key, f"{job.attempt}/output", output)
 
 
 def _save_model(job: Job, trained: Trained) -> ModelRef | None:
@@ -97,8 +101,11 @@ def _fail(job: Job, error: BaseException) -> None:
     """Write why the attempt failed: to the log, and for the monitor."""
     failure = failure_of(error)
     _log(failure.traceback)
+    name = f"{job.attempt}/failure"
     try:
-        job.storage.put_note(job.key, f"{job.attempt}/failure", failure)
+        # Of several ranks the first that fails is the reason; the others follow from it.
+        if job.storage.get_note(job.key, name, RunFailure) is None:
+            job.storage.put_note(job.key, name, failure)
     except MLTemporalError as away:
         _log(f"The reason could not be stored: {away}")
 

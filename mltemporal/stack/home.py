@@ -7,8 +7,9 @@ import fcntl
 import os
 import shutil
 import time
+import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -61,6 +62,21 @@ class StackFiles:
     def server_database(self, server_version: str) -> Path:
         """The server's database; named by version because a server never migrates an older one's."""
         return self.folder / f"temporal-{server_version}.db"
+
+
+def home_id(home: Path) -> str:
+    """Return eight hexadecimal digits that tell this home from every other; written down on first use."""
+    path = home / "id"
+    try:
+        return path.read_text()
+    except FileNotFoundError:
+        home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    new = path.with_name(f"id.{os.getpid()}.{uuid.uuid4().hex[:8]}")
+    new.write_text(uuid.uuid4().hex[:8])
+    with suppress(FileExistsError):
+        os.link(new, path)  # whole or not at all, and the first of two stays
+    new.unlink()
+    return path.read_text()
 
 
 def prepare_home(home: Path) -> StackFiles:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from mltemporal.errors import MLTemporalError
 from mltemporal.settings import Settings
 from mltemporal.stack.control import state
+from mltemporal.stack.home import home_id
 
 if TYPE_CHECKING:
     from mltemporal.database import Database
@@ -110,9 +111,16 @@ def masked_url(database_url: str) -> str:
         return "not a database URL"
 
 
-def task_queue(settings: Settings, database: Database) -> str:
-    """Return the task queue of the jobs in ``database``: a queue each, so that no two are ever mixed."""
-    return settings.task_queue or f"mltemporal-{database.id}"
+def task_queue(settings: Settings, database: Database, backend: str = "local") -> str:
+    """Return the task queue of a backend's jobs in ``database``: a queue each, so that no two are ever mixed.
+
+    Local jobs belong to one home. Where others may use the same Temporal and database, they have
+    a queue of their own; a worker elsewhere could not run them.
+    """
+    shared = settings.task_queue or f"mltemporal-{database.id}"
+    if backend == "local" and settings.temporal_configured:
+        return f"{shared}-{home_id(settings.home)}"
+    return shared
 
 
 def _workers(settings: Settings) -> tuple[str, tuple[WorkerInfo, ...]]:

@@ -112,6 +112,7 @@ def fingerprints(settings: Settings, temporal: str) -> dict[str, str]:
         "storage": settings.storage_url,
         "task queue": settings.task_queue or "",
         "Temporal": temporal,
+        "Kubernetes": repr(settings.cluster),
     }
     return {name: hashlib.sha256(value.encode()).hexdigest()[:16] for name, value in shared.items()}
 

@@ -211,7 +211,13 @@ def main() -> None:
     """Detach and supervise; ends at once when another supervisor has the home."""
     parser = argparse.ArgumentParser(prog="python -m mltemporal.stack.supervisor", description=__doc__)
     parser.add_argument("worker", nargs="*", help="the worker's command, by default this package's worker")
-    worker_command = parser.parse_args().worker or [sys.executable, "-P", "-m", "mltemporal.worker"]
+    worker_command = parser.parse_args().worker or [
+        sys.executable,
+        "-P",
+        "-m",
+        "mltemporal.worker",
+        "--home-only",
+    ]
     settings = load_settings()
     lock = try_lock(StackFiles(settings.home).lock)
     if lock is None:

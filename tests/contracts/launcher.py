@@ -101,8 +101,9 @@ class LauncherContract:
         )
         await launcher.start(spec, 1)
         await until_it_says(launcher, f"{spec.key}-1", b"up\n")
-        await launcher.stop(f"{spec.key}-1", 20)
-        output, end = await followed(launcher, f"{spec.key}-1")
+        (output, end), _ = await asyncio.gather(
+            followed(launcher, f"{spec.key}-1"), launcher.stop(f"{spec.key}-1", 20)
+        )
         assert b"tidied" in output
         assert end.phase is Phase.INTERRUPTED
 
@@ -110,8 +111,9 @@ class LauncherContract:
         spec = make_spec(STUBBORN)
         await launcher.start(spec, 1)
         await until_it_says(launcher, f"{spec.key}-1", b"up\n")
-        await launcher.stop(f"{spec.key}-1", 0.3)
-        output, end = await followed(launcher, f"{spec.key}-1")
+        (output, end), _ = await asyncio.gather(
+            followed(launcher, f"{spec.key}-1"), launcher.stop(f"{spec.key}-1", 0.3)
+        )
         assert b"no\n" in output
         assert end.phase is Phase.INTERRUPTED
 
@@ -128,7 +130,9 @@ class LauncherContract:
         later = [seen async for seen in _some(launcher.follow(name, 0), 2)][-1].position
         assert later == said
         await launcher.resume(name)
-        assert (await launcher.find(name)).phase is Phase.RUNNING
+        async with asyncio.timeout(30):
+            while (await launcher.find(name)).phase is not Phase.RUNNING:
+                await asyncio.sleep(0.05)
         await launcher.stop(name, 0)
 
     async def test_a_suspended_process_can_be_stopped(self, launcher, running):

@@ -9,15 +9,15 @@ from contracts.launcher import FOREVER, LauncherContract, followed, until_it_say
 from mltemporal.errors import InvalidRequest
 from mltemporal.launchers.base import Phase
 from mltemporal.launchers.local import KernelContext, LocalLauncher
-from mltemporal.specs import Resources
+from mltemporal.specs import PodOptions, Resources, SecretRef
 
 
 class TestLocalLauncher(LauncherContract):
     @pytest.fixture
-    def launcher(self, tmp_path, storage):
+    async def launcher(self, tmp_path, storage):
         launcher = LocalLauncher(tmp_path / "home", storage.url, max_jobs=2)
         yield launcher
-        launcher.close()
+        await launcher.close()
 
     @pytest.fixture
     def make_spec(self, launcher, store_script):
@@ -106,6 +106,18 @@ class TestLocalLauncher(LauncherContract):
         assert [warm for _, warm in outputs] == [b"True", b"True"]
         assert outputs[0][0] != outputs[1][0], "two forks must not draw the same numbers"
 
-    def test_more_cores_than_there_are_are_refused(self, launcher):
-        with pytest.raises(InvalidRequest, match="resources ask for 4096 cores"):
-            launcher.check_resources(Resources(cpu=4096))
+    @pytest.mark.parametrize(
+        ("wanted", "said"),
+        [
+            ({"resources": Resources(cpu=4096)}, "resources ask for 4096 cores"),
+            ({"resources": Resources(memory="4Gi")}, "cannot honour resources memory='4Gi'"),
+            ({"pod": PodOptions(image="python:3")}, "cannot honour image="),
+            ({"pod": PodOptions(nodes=2)}, "cannot honour nodes="),
+            ({"pod": PodOptions(packages=("lightgbm",))}, "cannot honour packages="),
+            ({"pod": PodOptions(secrets=(SecretRef(name="wandb"),))}, "cannot honour secrets="),
+            ({"pod": PodOptions(template={})}, "cannot honour pod_template="),
+        ],
+    )
+    def test_what_a_process_of_this_machine_cannot_have_is_refused(self, launcher, store_script, wanted, said):
+        with pytest.raises(InvalidRequest, match=said):
+            launcher.check(store_script("", **wanted))

@@ -1,7 +1,7 @@
 """What a person asks for: accepted in every usual form, or refused with the whole story."""
 
-from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,7 +9,7 @@ import pytest
 
 from mltemporal import request
 from mltemporal.errors import InvalidRequest
-from mltemporal.specs import Resources
+from mltemporal.specs import PodOptions, Resources, SecretRef
 
 
 def refusal(call: Any, *args: Any, **kwargs: Any) -> tuple[str, str]:
@@ -77,9 +77,9 @@ def test_the_backend_is_local_unless_told() -> None:
 @pytest.mark.parametrize(
     ("name", "next_step"),
     [
-        ("locl", "did you mean 'local'? available: local"),
-        ("slurm", "available: local"),
-        (7, "available: local"),
+        ("locl", "did you mean 'local'? available: local, kubernetes"),
+        ("slurm", "available: local, kubernetes"),
+        (7, "available: local, kubernetes"),
     ],
 )
 def test_an_unknown_backend_is_refused(name: Any, next_step: str) -> None:
@@ -180,56 +180,94 @@ def test_what_is_no_environment_is_refused_without_telling_values(
         (None, Resources()),
         ({}, Resources()),
         ({"cpu": 2}, Resources(cpu=2.0)),
+        ({"cpu": "2"}, Resources(cpu=2.0)),
+        ({"cpu": "500m"}, Resources(cpu=0.5)),
         ({"cpu": np.float64(1.5)}, Resources(cpu=1.5)),
         (Resources(cpu=2), Resources(cpu=2.0)),
+        ({"cpu": 1, "memory": "2Gi"}, Resources(cpu=1.0, memory="2Gi")),
+        ({"memory": 2**31}, Resources(memory="2147483648")),
+        ({"gpu": 1}, Resources(others={"nvidia.com/gpu": "1"})),
+        ({"amd.com/gpu": 2, "ephemeral-storage": "5Gi"}, None),
     ],
 )
-def test_resources_are_understood(wanted: Any, resources: Resources) -> None:
-    assert resources == request.resources(wanted)
+def test_resources_are_understood(wanted: Any, resources: Resources | None) -> None:
+    expected = resources or Resources(others={"amd.com/gpu": "2", "ephemeral-storage": "5Gi"})
+    assert expected == request.resources(wanted)
 
 
-KNOWN = 'the local backend knows resources={"cpu": 2}'
+USUAL_RESOURCES = 'give e.g. resources={"cpu": 4, "memory": "16Gi", "gpu": 1, "ephemeral-storage": "50Gi"}'
 
 
 @pytest.mark.parametrize(
     ("wanted", "what", "next_step"),
     [
-        ({"gpu": 1}, "resources={'gpu': 1} cannot be honoured by a local process", KNOWN),
-        ({"cpu": 1, "memory": "2Gi"}, None, KNOWN),
-        ("2", "resources='2' cannot be honoured by a local process", KNOWN),
-        ({"cpu": "2"}, "resources cpu='2' is no number of cores", 'give e.g. resources={"cpu": 2}'),
+        ("2", "resources='2' is no mapping", USUAL_RESOURCES),
+        ({"memroy": "2Gi"}, "there is no resource 'memroy'", f"did you mean 'memory'? {USUAL_RESOURCES}"),
+        ({"disk": "2Gi"}, "there is no resource 'disk'", USUAL_RESOURCES),
+        ({7: 1}, "there is no resource 7", USUAL_RESOURCES),
+        ({"memory": 4}, "resources memory=4 is no quantity", USUAL_RESOURCES),
+        ({"gpu": True}, "resources gpu=True is no quantity", USUAL_RESOURCES),
+        ({"cpu": "two"}, "resources cpu='two' is no number of cores", 'give e.g. resources={"cpu": 2}'),
         ({"cpu": True}, "resources cpu=True is no number of cores", 'give e.g. resources={"cpu": 2}'),
         (Resources(cpu="two"), "resources cpu='two' is no number of cores", None),  # type: ignore[arg-type]
     ],
 )
-def test_resources_that_cannot_be_had_are_refused(
-    wanted: Any, what: str | None, next_step: str | None
-) -> None:
+def test_resources_that_nobody_can_have_are_refused(wanted: Any, what: str, next_step: str | None) -> None:
     told = refusal(request.resources, wanted)
-    assert (what or told[0], next_step or told[1]) == told
+    assert (what, next_step or told[1]) == told
 
 
-@dataclass
-class Refused:
-    """An argument that only other backends can honour."""
+NOTHING: dict[str, Any] = {
+    "image": None,
+    "nodes": 1,
+    "packages": (),
+    "secrets": (),
+    "node_selector": None,
+    "tolerations": (),
+    "affinity": None,
+    "priority_class": None,
+    "service_account": None,
+    "image_pull_secrets": (),
+    "volumes": None,
+    "pod_template": None,
+}
 
-    given: dict[str, Any]
-    next_step: str
+
+def test_options_of_a_pod_are_understood(tmp_path: Path) -> None:
+    assert PodOptions() == request.pod_options(**NOTHING)
+    file = tmp_path / "pod.yaml"
+    file.write_text("spec:\n  hostAliases: [{ip: 10.0.0.1, hostnames: [db]}]\n")
+    template = {"spec": {"hostAliases": [{"ip": "10.0.0.1", "hostnames": ["db"]}]}}
+    for given in (template, str(file), file):
+        assert template == request.pod_options(**NOTHING | {"pod_template": given}).template
+    found = request.pod_options(
+        **NOTHING
+        | {
+            "secrets": ["wandb", "keys:/var/run/keys"],
+            "volumes": {"/data": "claim", "/config": {"configMap": {"name": "config"}}},
+            "packages": ["lightgbm>=4"],
+        }
+    )
+    assert (SecretRef(name="wandb"), SecretRef(name="keys", mount_path="/var/run/keys")) == found.secrets
+    assert {"persistentVolumeClaim": {"claimName": "claim"}} == found.volumes["/data"]
+    assert {"configMap": {"name": "config"}} == found.volumes["/config"]
 
 
 @pytest.mark.parametrize(
-    "case",
+    ("given", "what"),
     [
-        Refused({"image": "ghcr.io/me/train:1"}, "a local job runs in the environment of your kernel"),
-        Refused({"nodes": 2}, "a local job runs on this one machine"),
-        Refused({"packages": ["xgboost"]}, "install them in the environment of your kernel"),
-        Refused({"secrets": ["token"]}, "a local job has the environment variables of your kernel"),
+        ({"nodes": 0}, "nodes=0 is not possible"),
+        ({"nodes": 2.5}, "nodes=2.5 is not possible"),
+        ({"packages": "lightgbm"}, "packages='lightgbm' is no list of texts"),
+        ({"packages": ["lightgbm=4"]}, "packages has 'lightgbm=4', which pip cannot install"),
+        ({"secrets": "wandb"}, "secrets='wandb' is no list of texts"),
+        ({"tolerations": {"key": "gpu"}}, "tolerations={'key': 'gpu'} is no list"),
+        ({"node_selector": {"zone": 1}}, "node_selector={'zone': 1} has values that are no text"),
+        ({"affinity": "zone"}, "affinity='zone' is no mapping"),
+        ({"volumes": {"/data": 7}}, "volumes['/data']=7 is no mapping"),
+        ({"pod_template": {"containers": []}}, "the pod template has containers at its top"),
+        ({"pod_template": "no/such/file.yaml"}, "the pod template 'no/such/file.yaml' cannot be read"),
     ],
-    ids=lambda case: next(iter(case.given)),
 )
-def test_what_a_local_process_cannot_honour_is_refused(case: Refused) -> None:
-    nothing: dict[str, Any] = {"image": None, "nodes": 1, "packages": (), "secrets": ()}
-    request.local_only(**nothing)
-    name = next(iter(case.given))
-    expected = (f"the local backend cannot honour {name}=", f"leave it out: {case.next_step}")
-    assert expected == refusal(request.local_only, **(nothing | case.given))
+def test_options_of_a_pod_that_cannot_be_are_refused(given: Any, what: str) -> None:
+    assert what in refusal(request.pod_options, **NOTHING | given)[0]

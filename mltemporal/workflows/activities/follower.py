@@ -26,6 +26,8 @@ class Follower:
     job_id: int
     attempt: int
     patterns: dict[str, str]
+    rank: int = 0
+    """Whose output it is; only rank 0's progress is recorded."""
     position: int = 0
     """Up to which byte the output is recorded."""
     stage: str = ""
@@ -38,9 +40,10 @@ class Follower:
         """Up to which byte the output was fed."""
         return self.position + len(self._pending)
 
-    def feed(self, output: bytes, *, last: bool = False) -> bool:
+    def feed(self, output: bytes, cursor: str = "", *, last: bool = False) -> bool:
         """Record the whole lines in ``output``, which follows what was fed before; all of it when ``last``.
 
+        ``cursor`` is where the launcher goes on after ``output``; kept where all of that is recorded.
         Returns False where another follower has recorded it meanwhile: start again with a new one.
         """
         self._pending += output
@@ -50,13 +53,13 @@ class Follower:
         if not end:
             return True
         whole, self._pending = self._pending[:end], self._pending[end:]
-        batch = self._read(whole)
-        if not self.database.progress.append(self.job_id, self.attempt, batch):
+        batch = self._read(whole, "" if self._pending else cursor)
+        if not self.database.progress.append(self.job_id, self.attempt, batch, rank=self.rank):
             return False
         self.position = batch.end
         return True
 
-    def _read(self, whole: bytes) -> Batch:
+    def _read(self, whole: bytes, cursor: str) -> Batch:
         points: list[tuple[int, Point]] = []
         log: list[str] = []
         notes: list[tuple[int, str]] = []
@@ -83,6 +86,7 @@ class Follower:
         return Batch(
             start=self.position,
             end=self.position + len(whole),
+            cursor=cursor,
             points=tuple(points),
             log="".join(f"{text.rpartition(chr(13))[2]}\n" for text in log),
             notes=tuple(notes),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -52,6 +52,8 @@ class JobActivities:
         async with beating():
             await asyncio.to_thread(self._announce, job, attempt)
             try:
+                # What the platform lost sight of may still run: no two attempts are ever alive together.
+                await self._launcher(job).stop(f"{job.key}-{attempt.number - 1}", job.spec.grace_s)
                 await self._launcher(job).start(job.spec, attempt.number)
             except ServiceUnavailable as error:
                 stage = f"trying again to start the process: {error.what}"
@@ -86,7 +88,7 @@ class JobActivities:
                 self._database.jobs.add_event, job.id, event, key=f"follow-{attempt.number}-{tries}"
             )
         try:
-            end = await self._follow(launcher, job, attempt, name)
+            end = await self._follow(launcher, job, attempt)
         except asyncio.CancelledError:
             details = activity.cancellation_details()
             if details is not None and details.cancel_requested:
@@ -169,30 +171,57 @@ class JobActivities:
         return self._launchers[job.spec.backend]
 
     async def _follow(
-        self, launcher: Launcher, job: JobRow, attempt: Attempt, name: str, *, stage: str = ""
+        self, launcher: Launcher, job: JobRow, attempt: Attempt, *, stage: str = ""
     ) -> Sighting:
-        """Follow to the end; a new follower takes over where another one has recorded meanwhile.
+        """Follow every rank to the end and return how it ended; progress is rank 0's.
 
         People read ``stage``, or what the job says that it does.
         """
+        others = [
+            asyncio.create_task(self._record(launcher, job, attempt, rank))
+            for rank in range(1, job.spec.pod.nodes)
+        ]
+
+        said: tuple[JobStatus, str] | None = None
+
+        async def tell(seen: Sighting, follower: Follower) -> None:
+            nonlocal said
+            status = (JobStatus.RUNNING, stage) if stage else _status(seen, follower)
+            if status != said:
+                said = status
+                await asyncio.to_thread(self._database.jobs.set_status, job.id, *status)
+            activity.heartbeat(_beat(seen.phase, follower))
+
+        try:
+            end = await self._record(launcher, job, attempt, 0, tell)
+            await asyncio.gather(*others)
+        finally:
+            for task in others:
+                task.cancel()
+        return end
+
+    async def _record(
+        self,
+        launcher: Launcher,
+        job: JobRow,
+        attempt: Attempt,
+        rank: int,
+        tell: Callable[[Sighting, Follower], Awaitable[None]] | None = None,
+    ) -> Sighting:
+        """Record a rank's output to the end; a new follower takes over where another has recorded."""
+        name, patterns = f"{job.key}-{attempt.number}", job.spec.trainer.metric_patterns
         while True:
-            place = await asyncio.to_thread(self._database.progress.place, job.id, attempt.number)
+            place = await asyncio.to_thread(self._database.progress.place, job.id, attempt.number, rank)
             follower = Follower(
-                self._database,
-                job.id,
-                attempt.number,
-                job.spec.trainer.metric_patterns,
-                position=place.position,
+                self._database, job.id, attempt.number, patterns, rank=rank, position=place.position
             )
-            said: tuple[JobStatus, str] | None = None
-            async for seen in launcher.follow(name, place.position):
-                if not await asyncio.to_thread(follower.feed, seen.output, last=seen.phase.final):
-                    break
-                status = (JobStatus.RUNNING, stage) if stage else _status(seen, follower)
-                if status != said:
-                    said = status
-                    await asyncio.to_thread(self._database.jobs.set_status, job.id, *status)
-                activity.heartbeat(_beat(seen.phase, follower))
+            async for seen in launcher.follow(name, place.position, place.cursor, rank):
+                if seen.output or seen.phase.final:
+                    last = seen.phase.final
+                    if not await asyncio.to_thread(follower.feed, seen.output, seen.cursor, last=last):
+                        break
+                if tell is not None:
+                    await tell(seen, follower)
                 if seen.phase.final:
                     return seen
 
@@ -202,7 +231,7 @@ class JobActivities:
         """Stop the process while its last words are still recorded."""
         name = f"{job.key}-{attempt.number}"
         end, _ = await asyncio.gather(
-            self._follow(launcher, job, attempt, name, stage="stopping"),
+            self._follow(launcher, job, attempt, stage="stopping"),
             launcher.stop(name, job.spec.grace_s),
         )
         await asyncio.to_thread(
@@ -211,14 +240,16 @@ class JobActivities:
 
     def _conclude(self, job: JobRow, attempt: Attempt, end: Sighting, log_json: str | None) -> TrainingResult:
         """Turn the end of the process, and what it left in storage, into a result or an error."""
-        output = self._storage.get_note(job.key, f"{attempt.number}/output", RunOutput)
+        output = self._output(job, attempt, end)
         failure = self._storage.get_note(job.key, f"{attempt.number}/failure", RunFailure)
         if output is not None:
             phase = Phase.SUCCEEDED  # the last thing that a process writes, however it ended after that
-        elif failure is not None:
-            phase = Phase.INTERRUPTED if failure.retryable else Phase.FAILED
+        elif end.phase is Phase.INTERRUPTED and (failure is None or job.spec.pod.nodes > 1):
+            phase = Phase.INTERRUPTED  # of several ranks, the others fail when one is gone
+        elif failure is not None and failure.retryable:
+            phase = Phase.INTERRUPTED
         else:
-            phase = Phase.INTERRUPTED if end.phase is Phase.INTERRUPTED else Phase.FAILED
+            phase = Phase.FAILED
         reason = "" if output is not None else self._reason(job, attempt, end, failure)
         self._database.jobs.end_attempt(job.id, attempt.number, phase=phase, reason=reason, log_json=log_json)
         if phase is Phase.INTERRUPTED:
@@ -239,6 +270,17 @@ class JobActivities:
             attempts=attempt.number,
             duration_s=round(time.time() - started, 3),
         )
+
+    def _output(self, job: JobRow, attempt: Attempt, end: Sighting) -> RunOutput | None:
+        """Return what the attempt left when it succeeded; None where it did not."""
+        if job.spec.trainer.kind == "container":
+            if end.phase is not Phase.SUCCEEDED:
+                return None
+            point = self._database.progress.last_point(job.id, attempt.number)
+            return RunOutput(metrics={} if point is None else point.metrics)
+        if job.spec.pod.nodes > 1 and end.phase is not Phase.SUCCEEDED:
+            return None
+        return self._storage.get_note(job.key, f"{attempt.number}/output", RunOutput)
 
     def _reason(self, job: JobRow, attempt: Attempt, end: Sighting, failure: RunFailure | None) -> str:
         """What a person reads: the user's own traceback first, then the platform's reason."""
@@ -279,10 +321,10 @@ def _status(seen: Sighting, follower: Follower) -> tuple[JobStatus, str]:
     if seen.phase is Phase.QUEUED:
         return JobStatus.QUEUED, seen.reason
     if seen.phase is Phase.SUSPENDED:
-        return JobStatus.PAUSED, follower.stage
+        return JobStatus.PAUSED, seen.reason or follower.stage
     if not follower.read_to:
-        return JobStatus.STARTING, "starting the process"
-    return JobStatus.RUNNING, follower.stage
+        return JobStatus.STARTING, seen.reason or "starting the process"
+    return JobStatus.RUNNING, seen.reason or follower.stage
 
 
 def _beat(phase: Phase, follower: Follower) -> dict[str, object]:
