@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
-from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, NoSuchModuleError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from mltemporal.database import tables
-from mltemporal.errors import InvalidRequest, ServiceUnavailable, VersionMismatch
+from mltemporal.database.connecting import make_engine, shown
+from mltemporal.database.explaining import explained
+from mltemporal.errors import ServiceUnavailable, VersionMismatch
 
 if TYPE_CHECKING:
     from mltemporal.database.datasets import Datasets
@@ -37,32 +38,40 @@ class Database:
     @property
     def url(self) -> str:
         """Where it is, without the password."""
-        return self.engine.url.render_as_string(hide_password=True)
+        return shown(self.engine.url)
 
     def __repr__(self) -> str:
         return f"Database({self.url!r})"
 
     @classmethod
-    def open(cls, url: str) -> Database:
+    def open(cls, url: str, *, connections: int = 4) -> Database:
         """Open the database at ``url`` (an SQLAlchemy URL) at the schema that this code needs.
+
+        Args:
+            connections: how many connections to PostgreSQL are kept open for use by so many threads.
 
         Raises:
             InvalidRequest: ``url`` is no database URL, or its driver is not installed.
             ServiceUnavailable: it does not answer, or was never prepared.
             VersionMismatch: its schema is older or newer than this code.
         """
-        database = cls(_engine(url))
-        found = database.revision()
-        if found is None:
+        database = cls(make_engine(url, connections=connections))
+        try:
+            database._check()
+        except BaseException:
             database.close()
+            raise
+        return database
+
+    def _check(self) -> None:
+        found = self.revision()
+        if found is None:
             raise ServiceUnavailable(
-                f"the database {database.url!r} has no tables of ours yet",
+                f"the database {self.url!r} has no tables of ours yet",
                 "run `mltemporal up`, or `mltemporal db upgrade`",
             )
         if found != HEAD:
-            database.close()
             raise _schema_mismatch(found)
-        return database
 
     @classmethod
     def prepare(cls, url: str) -> None:
@@ -72,7 +81,7 @@ class Database:
             VersionMismatch: its schema is newer than this code.
             InvalidRequest, ServiceUnavailable: as for `open`.
         """
-        database = cls(_engine(url))
+        database = cls(make_engine(url, connections=1))
         try:
             if database.revision() != HEAD:
                 from mltemporal.database.migrations import upgrade
@@ -143,52 +152,6 @@ class Database:
             yield connection
 
 
-def _engine(url: str) -> sa.Engine:
-    try:
-        parsed = sa.make_url(url)
-        if parsed.drivername in ("postgres", "postgresql"):
-            parsed = parsed.set(drivername="postgresql+psycopg")
-        engine = sa.create_engine(parsed, pool_pre_ping=parsed.get_backend_name() != "sqlite")
-    except (ArgumentError, NoSuchModuleError) as error:
-        raise InvalidRequest(
-            "the database URL is none that SQLAlchemy knows",
-            "use e.g. 'sqlite:////home/me/jobs.db' or 'postgresql+psycopg://user@host/name'",
-        ) from error
-    except ImportError as error:
-        raise InvalidRequest(
-            f"the database driver of {parsed.drivername!r} is not installed: {error}", "install it with pip"
-        ) from error
-    if parsed.get_backend_name() == "sqlite":
-        if parsed.database:
-            _make_folder(Path(parsed.database).parent)
-        sa.event.listen(engine, "connect", _configure_sqlite)
-        sa.event.listen(engine, "begin", _begin_immediately)
-    return engine
-
-
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as error:
-        raise InvalidRequest(
-            f"the database's folder {str(folder)!r} cannot be made: {error.strerror}",
-            "set MLTEMPORAL_DATABASE_URL, or MLTEMPORAL_HOME, to a place that you can write to",
-        ) from error
-
-
-def _configure_sqlite(connection: Any, _record: object) -> None:
-    connection.isolation_level = None  # the driver would begin transactions late and deferred
-    # First the patience: several processes may turn a new file to WAL at once.
-    for pragma in ("busy_timeout=20000", "journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"):
-        connection.execute(f"PRAGMA {pragma}")
-
-
-def _begin_immediately(connection: sa.Connection) -> None:
-    """Take the write lock at the start: a reader that becomes a writer later would fail at once."""
-    if connection.get_execution_options().get("isolation_level") != "AUTOCOMMIT":
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
-
-
 @contextmanager
 def _translated(database: Database) -> Iterator[None]:
     try:
@@ -196,10 +159,7 @@ def _translated(database: Database) -> Iterator[None]:
     except IntegrityError:
         raise  # a conflict is an answer; who inserted knows what it means
     except (DBAPIError, PoolTimeout) as error:
-        raise ServiceUnavailable(
-            f"the database {database.url!r} does not answer: {getattr(error, 'orig', error)}",
-            "check that it runs and that the disk is not full; what was being written was rolled back",
-        ) from error
+        raise explained(error, database.engine.url) from error
 
 
 def _schema_mismatch(found: str) -> VersionMismatch:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
+from mltemporal.database.inserting import insert_new
+from mltemporal.database.retrying import retried
 from mltemporal.database.tables import attempts, events, jobs
 from mltemporal.errors import NotFound
 from mltemporal.specs import JobSpec, JobStatus, TrainingResult, decode, encode
@@ -17,6 +19,7 @@ from mltemporal.specs import JobSpec, JobStatus, TrainingResult, decode, encode
 if TYPE_CHECKING:
     from mltemporal.database.engine import Database
 
+_LARGEST_ID = 2**31 - 1  # PostgreSQL refuses to compare a column with what it cannot hold
 _FINAL = [status.value for status in JobStatus if status.final]
 
 
@@ -66,6 +69,7 @@ class Jobs:
     def __init__(self, database: Database) -> None:
         self._database = database
 
+    @retried
     def add(
         self,
         spec: JobSpec,
@@ -77,7 +81,7 @@ class Jobs:
         note: str = "",
         force: bool = False,
     ) -> tuple[JobRow, bool]:
-        """Record a new job, or find the live one of the same fingerprint.
+        """Record a new job, or find the live one of the same fingerprint. Idempotent by the spec's key.
 
         Args:
             note: what was chosen at launch and why, for a person.
@@ -86,6 +90,7 @@ class Jobs:
         Returns:
             The job, and whether it is new. Of several callers at once, one gets a new one.
         """
+        now = time.time()
         values = {
             "key": spec.key,
             "kind": spec.kind,
@@ -96,30 +101,17 @@ class Jobs:
             "spec_json": encode(spec),
             "tags_json": encode(list(tags)),
             "created_by": by,
-            "created_at": time.time(),
+            "created_at": now,
         }
-        try:
-            return self._insert({**values, "live_fingerprint": fingerprint}, note), True
-        except IntegrityError:
-            if force:
-                return self._insert(values, note), True
-        live = self._one(jobs.c.live_fingerprint == fingerprint)
-        if live is None:  # it ended between the two statements
-            return self.add(spec, fingerprint=fingerprint, dataset_id=dataset_id, tags=tags, by=by, note=note)
-        return live, False
-
-    def _insert(self, values: dict[str, Any], note: str) -> JobRow:
         with self._database.writing() as connection:
-            inserted = connection.execute(sa.insert(jobs).values(values)).inserted_primary_key
-            assert inserted is not None
-            event = Event(time=values["created_at"], kind="submitted", created_by=values["created_by"])
-            _add_event(connection, int(inserted[0]), "submitted", event)
-            if note:
-                _add_event(
-                    connection, int(inserted[0]), "note", Event(time=event.time, kind="note", message=note)
-                )
-        return self.get(int(inserted[0]))
+            job_id, new = _find_or_insert(connection, values, force=force)
+            if new:
+                _add_event(connection, job_id, "submitted", Event(time=now, kind="submitted", created_by=by))
+                if note:
+                    _add_event(connection, job_id, "note", Event(time=now, kind="note", message=note))
+        return self.get(job_id), new
 
+    @retried
     def withdraw(self, job_id: int) -> None:
         """Remove a job whose workflow could not be started; nothing else refers to it yet."""
         with self._database.writing() as connection:
@@ -132,11 +124,12 @@ class Jobs:
         Raises:
             NotFound: there is none of that id.
         """
-        row = self._one(jobs.c.id == job_id)
+        row = self._one(jobs.c.id == job_id) if 0 < job_id <= _LARGEST_ID else None
         if row is None:
             raise NotFound(f"there is no job {job_id}", "mltemporal.jobs() lists the jobs")
         return row
 
+    @retried
     def named(self, name: str) -> JobRow:
         """Return the newest job of that name.
 
@@ -148,6 +141,7 @@ class Jobs:
             raise NotFound(f"there is no job named {name!r}", "mltemporal.jobs() lists the jobs")
         return row
 
+    @retried
     def find(
         self, *, status: Sequence[str] = (), name: str | None = None, tag: str | None = None, limit: int = 100
     ) -> list[JobRow]:
@@ -163,6 +157,7 @@ class Jobs:
         with self._database.reading() as connection:
             return [_row(row) for row in connection.execute(query).mappings()]
 
+    @retried
     def set_status(self, job_id: int, status: JobStatus, stage: str = "") -> None:
         """Say where a live job stands; an ended one stays as it ended. Idempotent."""
         with self._database.writing() as connection:
@@ -178,16 +173,13 @@ class Jobs:
                 event = Event(time=time.time(), kind="stage", attempt=before.attempt, message=status.value)
                 _add_event(connection, job_id, None, event)
 
+    @retried
     def start_attempt(self, job_id: int, number: int) -> None:
         """Record that an attempt begins. Idempotent."""
         now = time.time()
         with self._database.writing() as connection:
-            known = connection.scalar(
-                sa.select(attempts.c.number).where(attempts.c.job_id == job_id, attempts.c.number == number)
-            )
-            if known is not None:
+            if not insert_new(connection, attempts, {"job_id": job_id, "number": number, "started_at": now}):
                 return
-            connection.execute(sa.insert(attempts).values(job_id=job_id, number=number, started_at=now))
             connection.execute(
                 sa.update(jobs)
                 .where(jobs.c.id == job_id)
@@ -197,6 +189,7 @@ class Jobs:
                 connection, job_id, f"attempt-{number}", Event(time=now, kind="attempt", attempt=number)
             )
 
+    @retried
     def end_attempt(
         self, job_id: int, number: int, *, phase: str, reason: str = "", log_json: str | None = None
     ) -> None:
@@ -210,6 +203,7 @@ class Jobs:
                 .values(finished_at=time.time(), phase=phase, reason=reason, log_json=log_json)
             )
 
+    @retried
     def finish(
         self, job_id: int, status: JobStatus, *, result: TrainingResult | None = None, error: str = ""
     ) -> JobRow:
@@ -232,32 +226,48 @@ class Jobs:
                 _add_event(connection, job_id, None, Event(time=now, kind="finished", message=status.value))
         return self.get(job_id)
 
-    def reopen(self, job_id: int) -> bool:
-        """Make an ended job live again; False where it had not ended, or another of its kind is live."""
+    def reopen(self, job_id: int, *, by: str = "") -> bool:
+        """Make an ended job live again; False where it had not ended, or another of its kind is live.
+
+        Args:
+            by: who asked for it; that is recorded as the command ``retry``.
+        """
         row = self.get(job_id)
+        command = Event(time=time.time(), kind="command", attempt=row.attempt, message="retry", created_by=by)
         try:
-            with self._database.writing() as connection:
-                changed = connection.execute(
-                    sa.update(jobs)
-                    .where(jobs.c.id == job_id, jobs.c.status.in_(_FINAL))
-                    .values(
-                        status=JobStatus.QUEUED,
-                        stage="",
-                        finished_at=None,
-                        error="",
-                        result_json=None,
-                        live_fingerprint=row.fingerprint,
-                    )
-                )
-                return bool(changed.rowcount)
+            return self._reopen(row, command)
         except IntegrityError:
             return False
 
+    @retried
+    def _reopen(self, row: JobRow, command: Event) -> bool:
+        with self._database.writing() as connection:
+            key = f"retry-{command.time!r}"
+            if connection.scalar(_event_of(row.id, key)) is not None:
+                return True  # this call is made again, after its commit went unanswered
+            changed = connection.execute(
+                sa.update(jobs)
+                .where(jobs.c.id == row.id, jobs.c.status.in_(_FINAL))
+                .values(
+                    status=JobStatus.QUEUED,
+                    stage="",
+                    finished_at=None,
+                    error="",
+                    result_json=None,
+                    live_fingerprint=row.fingerprint,
+                )
+            )
+            if changed.rowcount:
+                _add_event(connection, row.id, key, command)
+            return bool(changed.rowcount)
+
+    @retried
     def add_event(self, job_id: int, event: Event, *, key: str | None = None) -> None:
         """Record an event; one that has a ``key`` is recorded once."""
         with self._database.writing() as connection:
             _add_event(connection, job_id, key, event)
 
+    @retried
     def events(self, job_id: int) -> list[Event]:
         """Return everything that happened to the job, oldest first."""
         columns = [events.c[name] for name in ("time", "kind", "attempt", "message", "created_by")]
@@ -265,17 +275,36 @@ class Jobs:
         with self._database.reading() as connection:
             return [Event(**row) for row in connection.execute(query).mappings()]
 
+    @retried
     def attempts(self, job_id: int) -> list[dict[str, Any]]:
         """Return the attempts as dictionaries of the table's columns, oldest first."""
         query = sa.select(attempts).where(attempts.c.job_id == job_id).order_by(attempts.c.number)
         with self._database.reading() as connection:
             return [dict(row) for row in connection.execute(query).mappings()]
 
+    @retried
     def _one(self, condition: sa.ColumnElement[bool]) -> JobRow | None:
         query = sa.select(jobs).where(condition).order_by(jobs.c.id.desc()).limit(1)
         with self._database.reading() as connection:
             row = connection.execute(query).mappings().first()
         return None if row is None else _row(row)
+
+
+def _find_or_insert(connection: sa.Connection, values: dict[str, Any], *, force: bool) -> tuple[int, bool]:
+    """Return the job's id, and whether it is new."""
+    of_key = sa.select(jobs.c.id).where(jobs.c.key == values["key"])
+    live = sa.select(jobs.c.id).where(jobs.c.live_fingerprint == values["fingerprint"])
+    while True:
+        mine: int | None = connection.scalar(of_key)
+        if mine is not None:  # this call is made again, after its commit went unanswered
+            return mine, True
+        like_it: int | None = connection.scalar(live)
+        if like_it is not None and not force:
+            return like_it, False
+        values["live_fingerprint"] = values["fingerprint"] if like_it is None else None
+        if insert_new(connection, jobs, values):
+            return connection.scalars(of_key).one(), True
+        # Its like was recorded between the statements: look again.
 
 
 def _row(row: sa.RowMapping) -> JobRow:
@@ -299,8 +328,10 @@ def _row(row: sa.RowMapping) -> JobRow:
     )
 
 
+def _event_of(job_id: int, key: str) -> sa.Select[tuple[int]]:
+    return sa.select(events.c.id).where(events.c.job_id == job_id, events.c.key == key)
+
+
 def _add_event(connection: sa.Connection, job_id: int, key: str | None, event: Event) -> None:
     values = {"job_id": job_id, "key": key or f"{event.kind}-{event.time!r}", **vars(event)}
-    known = sa.select(events.c.id).where(events.c.job_id == job_id, events.c.key == values["key"])
-    if connection.scalar(known) is None:
-        connection.execute(sa.insert(events).values(values))
+    insert_new(connection, events, values)

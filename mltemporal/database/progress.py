@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
-from mltemporal.database.inserting import insert_new
+from mltemporal.database.inserting import insert_new, insert_or_update
+from mltemporal.database.retrying import retried
 from mltemporal.database.tables import (
     CURSOR_CHARACTERS,
     artifacts,
     attempts,
     events,
+    jobs,
     log_chunks,
     points,
     streams,
@@ -63,6 +65,7 @@ class ProgressRecord:
     def __init__(self, database: Database) -> None:
         self._database = database
 
+    @retried
     def place(self, job_id: int, attempt: int, rank: int = 0) -> Place:
         """Return up to where the rank's output was recorded."""
         query = sa.select(streams.c.position, streams.c.cursor).where(_of_stream(job_id, attempt, rank))
@@ -70,12 +73,14 @@ class ProgressRecord:
             row = connection.execute(query).first()
         return Place() if row is None else Place(row.position, row.cursor)
 
+    @retried
     def ranks(self, job_id: int) -> list[int]:
         """Return the ranks that have said something, in any attempt, in order."""
         query = sa.select(streams.c.rank).where(streams.c.job_id == job_id).distinct()
         with self._database.reading() as connection:
             return sorted(connection.scalars(query))
 
+    @retried
     def append(self, job_id: int, attempt: int, batch: Batch, *, rank: int = 0) -> bool:
         """Record the batch and move the rank's place, in one transaction.
 
@@ -85,61 +90,19 @@ class ProgressRecord:
         somebody else recorded it already, and the caller starts again from `place`. So it is
         for an attempt that was never announced.
         """
-        now = time.time()
         with self._database.writing() as connection:
+            _lock(connection, job_id)
             if not _move(connection, job_id, attempt, rank, batch):
                 return False
-            if batch.points and not rank:
-                connection.execute(
-                    sa.insert(points), [_point_values(job_id, at, point) for at, point in batch.points]
-                )
             if batch.log:
-                connection.execute(
-                    sa.insert(log_chunks).values(
-                        job_id=job_id,
-                        attempt=attempt,
-                        rank=rank,
-                        position=batch.start,
-                        text=batch.log.replace("\0", "\ufffd"),
-                    )
-                )
-                # A job that prints gigabytes must not fill the database.
-                connection.execute(
-                    sa.delete(log_chunks).where(
-                        log_chunks.c.job_id == job_id,
-                        log_chunks.c.attempt == attempt,
-                        log_chunks.c.rank == rank,
-                        log_chunks.c.position < batch.end - LOG_KEPT_BYTES,
-                    )
-                )
-            for at, note in batch.notes if not rank else ():
-                connection.execute(
-                    sa.insert(events).values(
-                        job_id=job_id,
-                        key=f"note-{attempt}-{at}",
-                        time=now,
-                        kind="note",
-                        attempt=attempt,
-                        message=note,
-                    )
-                )
+                _add_log(connection, job_id, attempt, rank, batch)
+            if rank == 0:
+                _add_progress(connection, job_id, attempt, batch)
             for artifact in batch.artifacts:
-                connection.execute(
-                    sa.delete(artifacts).where(
-                        artifacts.c.job_id == job_id, artifacts.c.name == artifact.name
-                    )
-                )
-                connection.execute(
-                    sa.insert(artifacts).values(
-                        job_id=job_id,
-                        name=artifact.name,
-                        attempt=attempt,
-                        object_json=encode(artifact.object),
-                        created_at=now,
-                    )
-                )
+                _put_artifact(connection, job_id, attempt, artifact)
         return True
 
+    @retried
     def points(self, job_id: int, *, after: int = 0, limit: int | None = None) -> list[tuple[int, Point]]:
         """Return (row id, point) of the points whose row id is above ``after``, in order of arrival."""
         query = (
@@ -151,6 +114,7 @@ class ProgressRecord:
         with self._database.reading() as connection:
             return [(row.id, _point(row)) for row in connection.execute(query)]
 
+    @retried
     def last_point(self, job_id: int, attempt: int) -> Point | None:
         """Return the attempt's newest point."""
         query = (
@@ -163,6 +127,7 @@ class ProgressRecord:
             row = connection.execute(query).first()
         return None if row is None else _point(row)
 
+    @retried
     def log(
         self, job_id: int, *, after: int = 0, newest: int | None = None, rank: int = 0
     ) -> list[tuple[int, int, str]]:
@@ -179,6 +144,7 @@ class ProgressRecord:
             rows = [(row.id, row.attempt, row.text) for row in connection.execute(query)]
         return rows if newest is None else rows[::-1]
 
+    @retried
     def artifacts(self, job_id: int) -> list[Artifact]:
         """Return the files that the job left behind, by name."""
         query = sa.select(artifacts.c.name, artifacts.c.object_json).where(artifacts.c.job_id == job_id)
@@ -187,15 +153,21 @@ class ProgressRecord:
         return [Artifact(name=row.name, object=decode(row.object_json, ObjectRef)) for row in rows]
 
 
+def _lock(connection: sa.Connection, job_id: int) -> None:
+    """Let nobody else append to the job until this transaction ends.
+
+    PostgreSQL gives out a row's id before its transaction ends: without this a reader that goes on
+    after the newest id would miss the rows of a transaction that began before and ended later.
+    """
+    connection.execute(sa.select(jobs.c.id).where(jobs.c.id == job_id).with_for_update(key_share=True))
+
+
 def _of_stream(job_id: int, attempt: int, rank: int) -> sa.ColumnElement[bool]:
     return sa.and_(streams.c.job_id == job_id, streams.c.attempt == attempt, streams.c.rank == rank)
 
 
 def _move(connection: sa.Connection, job_id: int, attempt: int, rank: int, batch: Batch) -> bool:
-    """Move the stream's place from the batch's start to its end; False where it was not there.
-
-    The row is locked until the transaction ends, so that of one stream the rows' ids are in order.
-    """
+    """Move the stream's place from the batch's start to its end; False where it was not there."""
     place: dict[str, object] = {"position": batch.end}
     if batch.cursor:
         place["cursor"] = batch.cursor
@@ -217,6 +189,42 @@ def _move(connection: sa.Connection, job_id: int, attempt: int, rank: int, batch
         "cursor": batch.cursor,
     }
     return insert_new(connection, streams, first)
+
+
+def _add_log(connection: sa.Connection, job_id: int, attempt: int, rank: int, batch: Batch) -> None:
+    stream = {"job_id": job_id, "attempt": attempt, "rank": rank}
+    connection.execute(sa.insert(log_chunks).values(**stream, position=batch.start, text=batch.log))
+    # A job that prints gigabytes must not fill the database.
+    outdated = log_chunks.c.position < batch.end - LOG_KEPT_BYTES
+    connection.execute(sa.delete(log_chunks).filter_by(**stream).where(outdated))
+
+
+def _add_progress(connection: sa.Connection, job_id: int, attempt: int, batch: Batch) -> None:
+    if batch.points:
+        rows = [_point_values(job_id, at, point) for at, point in batch.points]
+        connection.execute(sa.insert(points), rows)
+    for at, note in batch.notes:
+        connection.execute(
+            sa.insert(events).values(
+                job_id=job_id,
+                key=f"note-{attempt}-{at}",
+                time=time.time(),
+                kind="note",
+                attempt=attempt,
+                message=note,
+            )
+        )
+
+
+def _put_artifact(connection: sa.Connection, job_id: int, attempt: int, artifact: Artifact) -> None:
+    values = {
+        "job_id": job_id,
+        "name": artifact.name,
+        "attempt": attempt,
+        "object_json": encode(artifact.object),
+        "created_at": time.time(),
+    }
+    insert_or_update(connection, artifacts, values)
 
 
 def _point_values(job_id: int, position: int, point: Point) -> dict[str, object]:

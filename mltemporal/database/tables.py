@@ -11,11 +11,11 @@ from sqlalchemy import (
     Index,
     Integer,
     MetaData,
-    String,
     Table,
-    Text,
     UniqueConstraint,
 )
+
+from mltemporal.database.words import Words
 
 CURSOR_CHARACTERS = 64
 """The longest cursor of a stream."""
@@ -25,17 +25,17 @@ metadata = MetaData()
 meta = Table(
     "meta",
     metadata,
-    Column("name", String(64), primary_key=True),
-    Column("value", Text, nullable=False),
+    Column("name", Words(64), primary_key=True),
+    Column("value", Words(), nullable=False),
 )
 
 datasets = Table(
     "datasets",
     metadata,
     Column("id", Integer, primary_key=True),
-    Column("name", String(255), unique=True),
-    Column("fingerprint", String(64), nullable=False, unique=True),
-    Column("ref_json", Text, nullable=False),
+    Column("name", Words(255), unique=True),
+    Column("fingerprint", Words(64), nullable=False, unique=True),
+    Column("ref_json", Words(), nullable=False),
     Column("created_at", Float, nullable=False),
 )
 
@@ -43,24 +43,24 @@ jobs = Table(
     "jobs",
     metadata,
     Column("id", Integer, primary_key=True),
-    Column("key", String(63), nullable=False, unique=True),
-    Column("kind", String(32), nullable=False),
-    Column("name", String(255), nullable=False, index=True),
-    Column("status", String(16), nullable=False, index=True),
-    Column("stage", Text, nullable=False, default=""),
-    Column("fingerprint", String(64), nullable=False, index=True),
+    Column("key", Words(63), nullable=False, unique=True),
+    Column("kind", Words(32), nullable=False),
+    Column("name", Words(255), nullable=False, index=True),
+    Column("status", Words(16), nullable=False, index=True),
+    Column("stage", Words(), nullable=False, default=""),
+    Column("fingerprint", Words(64), nullable=False, index=True),
     # Equal to the fingerprint while the job is alive: unique, so that one cell has one live job.
-    Column("live_fingerprint", String(64), unique=True),
+    Column("live_fingerprint", Words(64), unique=True),
     Column("dataset_id", Integer, ForeignKey("datasets.id")),
-    Column("spec_json", Text, nullable=False),
-    Column("tags_json", Text, nullable=False, default="[]"),
+    Column("spec_json", Words(), nullable=False),
+    Column("tags_json", Words(), nullable=False, default="[]"),
     Column("attempt", Integer, nullable=False, default=0),
-    Column("created_by", String(255), nullable=False, default=""),
+    Column("created_by", Words(255), nullable=False, default=""),
     Column("created_at", Float, nullable=False),
     Column("started_at", Float),
     Column("finished_at", Float),
-    Column("result_json", Text),
-    Column("error", Text, nullable=False, default=""),
+    Column("result_json", Words()),
+    Column("error", Words(), nullable=False, default=""),
     sqlite_autoincrement=True,  # an id is never used again
 )
 
@@ -71,9 +71,9 @@ attempts = Table(
     Column("number", Integer, primary_key=True),
     Column("started_at", Float, nullable=False),
     Column("finished_at", Float),
-    Column("phase", String(16), nullable=False, default=""),
-    Column("reason", Text, nullable=False, default=""),
-    Column("log_json", Text),
+    Column("phase", Words(16), nullable=False, default=""),
+    Column("reason", Words(), nullable=False, default=""),
+    Column("log_json", Words()),
 )
 
 # One row a rank of an attempt that has said something: up to where its output is recorded.
@@ -84,7 +84,7 @@ streams = Table(
     Column("attempt", Integer, primary_key=True),
     Column("rank", Integer, primary_key=True),
     Column("position", BigInteger, nullable=False),
-    Column("cursor", String(CURSOR_CHARACTERS), nullable=False),
+    Column("cursor", Words(CURSOR_CHARACTERS), nullable=False),
 )
 
 points = Table(
@@ -97,7 +97,7 @@ points = Table(
     Column("time", Float, nullable=False),
     Column("step", BigInteger),
     Column("total", BigInteger),
-    Column("metrics_json", Text, nullable=False),
+    Column("metrics_json", Words(), nullable=False),
     UniqueConstraint("job_id", "attempt", "position"),
     Index("points_of_a_job", "job_id", "id"),
 )
@@ -110,7 +110,7 @@ log_chunks = Table(
     Column("attempt", Integer, nullable=False),
     Column("rank", Integer, nullable=False, server_default="0"),
     Column("position", BigInteger, nullable=False),
-    Column("text", Text, nullable=False),
+    Column("text", Words(), nullable=False),
     UniqueConstraint("job_id", "attempt", "rank", "position"),
     Index("log_of_a_job", "job_id", "rank", "id"),
 )
@@ -119,9 +119,9 @@ artifacts = Table(
     "artifacts",
     metadata,
     Column("job_id", Integer, ForeignKey("jobs.id"), primary_key=True),
-    Column("name", String(255), primary_key=True),
+    Column("name", Words(255), primary_key=True),
     Column("attempt", Integer, nullable=False),
-    Column("object_json", Text, nullable=False),
+    Column("object_json", Words(), nullable=False),
     Column("created_at", Float, nullable=False),
 )
 
@@ -131,24 +131,24 @@ events = Table(
     Column("id", Integer, primary_key=True),
     Column("job_id", Integer, ForeignKey("jobs.id"), nullable=False),
     # Names the occurrence, so that an activity that is tried again records it once.
-    Column("key", String(255), nullable=False),
+    Column("key", Words(255), nullable=False),
     Column("time", Float, nullable=False),
-    Column("kind", String(32), nullable=False),
+    Column("kind", Words(32), nullable=False),
     Column("attempt", Integer, nullable=False, default=0),
-    Column("message", Text, nullable=False, default=""),
-    Column("created_by", String(255), nullable=False, default=""),
+    Column("message", Words(), nullable=False, default=""),
+    Column("created_by", Words(255), nullable=False, default=""),
     UniqueConstraint("job_id", "key"),
 )
 
 workers = Table(
     "workers",
     metadata,
-    Column("id", String(64), primary_key=True),
-    Column("host", String(255), nullable=False),
+    Column("id", Words(64), primary_key=True),
+    Column("host", Words(255), nullable=False),
     Column("pid", Integer, nullable=False),
-    Column("version", String(32), nullable=False),
-    Column("python", String(255), nullable=False),
-    Column("task_queue", String(255), nullable=False),
+    Column("version", Words(32), nullable=False),
+    Column("python", Words(255), nullable=False),
+    Column("task_queue", Words(255), nullable=False),
     Column("started_at", Float, nullable=False),
     Column("seen_at", Float, nullable=False),
 )

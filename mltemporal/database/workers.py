@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
+from mltemporal.database.inserting import insert_or_update
+from mltemporal.database.retrying import retried
 from mltemporal.database.tables import workers
 
 if TYPE_CHECKING:
@@ -39,20 +41,21 @@ class Workers:
     def __init__(self, database: Database) -> None:
         self._database = database
 
+    @retried
     def seen(self, info: WorkerInfo) -> None:
         """Record that the worker is alive now. Idempotent."""
         values = {**vars(info), "seen_at": time.time()}
         with self._database.writing() as connection:
-            changed = connection.execute(sa.update(workers).where(workers.c.id == info.id).values(values))
-            if not changed.rowcount:
-                connection.execute(sa.insert(workers).values(values))
+            insert_or_update(connection, workers, values)
             connection.execute(sa.delete(workers).where(workers.c.seen_at < time.time() - 86_400))
 
+    @retried
     def gone(self, worker_id: str) -> None:
         """Record that the worker has stopped."""
         with self._database.writing() as connection:
             connection.execute(sa.delete(workers).where(workers.c.id == worker_id))
 
+    @retried
     def alive(self) -> list[WorkerInfo]:
         """Return the workers seen within the last three beats."""
         query = (

@@ -52,7 +52,22 @@ class PostgresServer:
         )
 
     def start(self) -> None:
-        """Start the server and wait until it answers."""
+        """Start the server and wait until it answers; one that was killed may be a moment in the way."""
+        deadline = time.monotonic() + _START_S
+        self._launch()
+        while True:
+            try:
+                self.execute("SELECT 1")
+                return
+            except psycopg.OperationalError:
+                if time.monotonic() > deadline:
+                    raise RuntimeError((self._folder / "log").read_text()) from None
+                assert self._process is not None
+                if self._process.poll() is not None:
+                    self._launch()
+                time.sleep(0.02)
+
+    def _launch(self) -> None:
         settings = {
             "listen_addresses": "127.0.0.1",
             "unix_socket_directories": "",
@@ -67,16 +82,6 @@ class PostgresServer:
                 stderr=log,
                 cwd="/",
             )
-        deadline = time.monotonic() + _START_S
-        while True:
-            try:
-                self.execute("SELECT 1")
-                return
-            except psycopg.OperationalError:
-                ended = self._process.poll() is not None
-                if ended or time.monotonic() > deadline:
-                    raise RuntimeError((self._folder / "log").read_text()) from None
-                time.sleep(0.02)
 
     def stop(self, how: signal.Signals = signal.SIGINT) -> None:
         """Stop the server: SIGINT ends the connections and then it, SIGKILL is an accident."""

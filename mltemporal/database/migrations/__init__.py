@@ -11,6 +11,7 @@ from mltemporal.errors import VersionMismatch
 
 if TYPE_CHECKING:
     from alembic.config import Config
+
     from mltemporal.database.engine import Database
 
 _LOCK = int.from_bytes(b"mltempor", "big")  # any number, as long as it is ours
@@ -38,7 +39,10 @@ def upgrade(database: Database) -> None:
     settings = config()
     with database.writing() as connection:  # SQLite's write lock keeps a second upgrade waiting
         if connection.dialect.name == "postgresql":
+            connection.execute(sa.text("SET LOCAL statement_timeout = 0"))  # a long log takes its time
+            connection.execute(sa.text("SET LOCAL lock_timeout = 0"))
             connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
+            connection.execute(sa.text("SET LOCAL lock_timeout = '60s'"))
         current = _revision(connection)
         if current is not None and current not in {
             r.revision for r in ScriptDirectory.from_config(settings).walk_revisions()

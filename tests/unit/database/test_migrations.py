@@ -5,7 +5,7 @@ import sqlalchemy as sa
 from alembic import command
 
 from mltemporal.database import Batch, Database, Place
-from mltemporal.database.engine import _engine
+from mltemporal.database.connecting import make_engine
 from mltemporal.database.migrations import config
 
 JOB = (
@@ -22,7 +22,7 @@ CHUNK = "INSERT INTO log_chunks (job_id, attempt, position, text) VALUES (1, {},
 @pytest.fixture
 def filled(url: str) -> str:
     """A database of the first schema in which a job has said something in two of three attempts."""
-    database = Database(_engine(url))
+    database = Database(make_engine(url, connections=1))
     settings = config()
     with database.writing() as connection:
         settings.attributes["connection"] = connection
