@@ -15,10 +15,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mltemporal.dataset.s3_files import find
 from mltemporal.errors import InvalidDataset, ServiceUnavailable
+from mltemporal.storage.places import PlaceError
+from mltemporal.storage.s3_file import ObjectFile
 
 SMALL_BYTES = 64 << 20
 """Below this, the kernel reads CSV files to their end; larger ones the worker does."""
+
+AHEAD_BYTES = 8 << 20
+"""How much of an object in S3 is fetched at once where it is read from its start to its end."""
 
 _FORMATS = {
     ".parquet": "parquet",
@@ -93,7 +99,9 @@ def find_files(uri: str) -> Files:
         uri = rest
     elif rest and scheme == "s3":
         uri = uri.rstrip("/")
-        return _one_format(uri, _find_s3(uri))
+        with _translated(uri):
+            found = find(uri, _is_data)
+        return _one_format(uri, [File(path=path, size_bytes=size, stamp=etag) for path, size, etag in found])
     elif rest:
         raise InvalidDataset(
             f"{uri!r} has a scheme that is not supported: {scheme!r}", "use a local path or an s3:// URI"
@@ -103,19 +111,23 @@ def find_files(uri: str) -> Files:
 
 
 @contextmanager
-def opened(file: File) -> Iterator[Any]:
+def opened(file: File, *, ahead_bytes: int = AHEAD_BYTES) -> Iterator[Any]:
     """Open a file for pyarrow, decompressed where its name says that it is compressed.
 
+    Args:
+        ahead_bytes: how much of an object in S3 is fetched at once; 0 fetches exactly what is read.
+
     Raises:
-        InvalidDataset: the file is gone or cannot be read.
-        ServiceUnavailable: S3 does not answer.
+        InvalidDataset: the file is gone or cannot be read; also from within the block.
+        ServiceUnavailable: S3 does not answer; also from within the block.
     """
     import pyarrow as pa
 
     compression = "gzip" if file.name.lower().endswith(".gz") else None
     with _translated(file.path):
         if file.path.startswith("s3://"):
-            with _s3().open(file.path, "rb") as raw, pa.PythonFile(raw, mode="r") as source:
+            raw = ObjectFile(file.path, file.size_bytes, file.stamp, ahead_bytes=ahead_bytes)
+            with pa.PythonFile(raw, mode="r") as source:
                 yield pa.CompressedInputStream(source, compression) if compression else source
         elif compression:
             with pa.input_stream(file.path, compression=compression) as source:
@@ -149,42 +161,12 @@ def _find_local(path: str) -> list[File]:
 def _walk(path: str) -> Iterator[str]:
     for folder, folders, names in os.walk(path, onerror=_refuse):
         folders[:] = [name for name in folders if name[0] not in "._"]
-        yield from (os.path.join(folder, name) for name in names if name[0] not in "._" and _format_of(name))
+        yield from (os.path.join(folder, name) for name in names if _is_data(name))
 
 
-def _find_s3(uri: str) -> list[File]:
-    with _translated(uri):
-        fs = _s3()
-        if glob.has_magic(uri):
-            entries = fs.glob(uri, detail=True)
-        elif fs.isfile(uri):
-            entries = {uri: fs.info(uri)}
-        else:
-            entries = {
-                name: entry
-                for name, entry in fs.find(uri, detail=True).items()
-                if _format_of(name) and not name.rsplit("/", 1)[-1].startswith((".", "_"))
-            }
-    return [
-        File(
-            path=f"s3://{name.removeprefix('s3://')}",
-            size_bytes=int(entry["size"]),
-            stamp=str(entry.get("ETag") or entry.get("LastModified")),
-        )
-        for name, entry in sorted(entries.items())
-        if entry["type"] == "file"
-    ]
-
-
-def _s3() -> Any:
-    import fsspec
-
-    try:
-        return fsspec.filesystem("s3", default_block_size=16 << 20, use_listings_cache=False)
-    except ImportError as error:
-        raise InvalidDataset(
-            f"an s3:// URI needs a package that is not installed: {error}", "pip install 'mltemporal[s3]'"
-        ) from error
+def _is_data(path: str) -> bool:
+    """Whether a path within a directory is that of a data file, and no part of it is hidden."""
+    return _format_of(path) is not None and all(part[:1] not in (".", "_") for part in path.split("/"))
 
 
 def _one_format(uri: str, files: list[File]) -> Files:
@@ -237,13 +219,12 @@ def _translated(path: str) -> Iterator[None]:
     """Say in our words why a file cannot be reached."""
     try:
         yield
+    except PlaceError as error:
+        kind = ServiceUnavailable if error.retryable else InvalidDataset
+        raise kind(f"{path!r} could not be read: {error}", error.next_step) from error
     except (FileNotFoundError, PermissionError, IsADirectoryError) as error:
         raise _unreadable(path, error.strerror or str(error)) from error
     except OSError as error:
-        if path.startswith("s3://"):
-            raise ServiceUnavailable(
-                f"{path!r} could not be read: {error}", "check that S3 can be reached"
-            ) from error
         raise _unreadable(path, str(error)) from error
 
 

@@ -6,25 +6,33 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from mltemporal.dataset.files import File, opened
+from mltemporal.dataset.files import AHEAD_BYTES, File, opened
 from mltemporal.errors import InvalidDataset
+from mltemporal.storage.places import PlaceError
 
 _BATCH_ROWS = 64 * 1024
 
 
 @contextmanager
-def parquet(file: File) -> Iterator[Any]:
+def parquet(file: File, *, whole: bool = False, ahead_bytes: int = 0) -> Iterator[Any]:
     """Open a file as a ``pyarrow.parquet.ParquetFile``.
+
+    Args:
+        whole: everything will be read and held; from S3 it is then fetched by few, large requests.
+        ahead_bytes: how much is fetched at once from S3, for rows that are read one after the other.
 
     Raises:
         InvalidDataset: it is truncated, corrupt or no parquet file; also from within the block.
+        ServiceUnavailable: S3 does not answer; also from within the block.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    with opened(file) as source:
+    with opened(file, ahead_bytes=ahead_bytes) as source:
         try:
-            yield pq.ParquetFile(source)
+            yield pq.ParquetFile(source, pre_buffer=whole)
+        except (PlaceError, FileNotFoundError):
+            raise  # the store's, and told by `opened`
         except (pa.ArrowException, OSError) as error:
             raise InvalidDataset(
                 f"{file.path!r} is truncated, corrupt or no parquet file: {error}", "write it again"
@@ -37,5 +45,5 @@ def parquet_batches(file: File, names: list[str] | None = None) -> Iterator[Any]
     Raises:
         InvalidDataset: the file is truncated or corrupt.
     """
-    with parquet(file) as opened_file:
+    with parquet(file, ahead_bytes=0 if names else AHEAD_BYTES) as opened_file:
         yield from opened_file.iter_batches(batch_size=_BATCH_ROWS, columns=names)

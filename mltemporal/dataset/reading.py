@@ -134,7 +134,7 @@ def _csv_shape(file: File) -> Shape:
 def _read_file(files: Files, file: File) -> Any:
     if files.format == "csv":
         return csv_table(file)
-    with parquet(file) as opened:
+    with parquet(file, whole=True) as opened:
         return opened.read()
 
 

@@ -1,0 +1,118 @@
+"""An S3 bucket (or a prefix in one) as a store: an object appears by one request, whole or not at all."""
+
+from __future__ import annotations
+
+import io
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from mltemporal.storage import s3
+from mltemporal.storage.places import PlaceError
+from mltemporal.storage.s3_errors import answer_of
+from mltemporal.storage.s3_listing import pages
+from mltemporal.storage.s3_transfer import S3, download, fetch, upload
+
+
+class Bucket:
+    """A `Place` at ``s3://bucket/prefix``."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url.rstrip("/")
+        self._bucket, _, prefix = url.removeprefix("s3://").partition("/")
+        self._prefix = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
+
+    def url_of(self, name: str) -> str:
+        """Return the whole URI."""
+        return f"s3://{self._bucket}/{self._key(name)}"
+
+    def holds(self, name: str, size_bytes: int) -> bool:
+        """Whether there is an object of that size; a missing bucket holds nothing."""
+        try:
+            return s3.call(_size, self._bucket, self._key(name)) == size_bytes
+        except FileNotFoundError:
+            return False
+
+    def size(self, name: str) -> int:
+        """Return the size in bytes."""
+        return s3.call(_size_in_bucket, self._bucket, self._key(name))
+
+    def read(self, name: str) -> bytes:
+        """Return all the bytes."""
+        return s3.call(fetch, self._bucket, self._key(name))
+
+    @contextmanager
+    def copy(self, name: str) -> Iterator[tuple[Path, str]]:
+        """Download the object for the block's length, and give its SHA-256."""
+        with tempfile.TemporaryDirectory(prefix="mltemporal-") as folder:
+            path = Path(folder) / "object"
+            yield path, s3.call(_copy, self._bucket, self._key(name), path)
+
+    def write(self, name: str, data: bytes) -> None:
+        """Put ``data`` in an object's place."""
+        s3.call(upload, self._bucket, self._key(name), io.BytesIO(data), create=False)
+
+    def add(self, name: str, source: Path | bytes) -> None:
+        """Create an object, unless another writer was first; its size is looked up afterwards."""
+        with io.BytesIO(source) if isinstance(source, bytes) else source.open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            for create in (True, False):  # in place of an object that is not whole, the second time
+                s3.call(upload, self._bucket, self._key(name), file, create=create)
+                if self.holds(name, size):
+                    return
+        raise PlaceError(
+            "the server took the bytes and does not have them",
+            "check the server's log and disk",
+            retryable=True,
+        )
+
+    def remove(self, name: str) -> None:
+        """Remove an object; S3 does not tell whether there was one."""
+        s3.call(_remove, self._bucket, self._key(name))
+
+    def remove_all(self, folder: str) -> None:
+        """Remove the objects below ``folder``, a page of the listing at a time."""
+        s3.call(_remove_all, self._bucket, f"{self._key(folder)}/")
+
+    def scratch(self) -> None:
+        """Files are uploaded from the system's temporary folder."""
+
+    def _key(self, name: str) -> str:
+        return self._prefix + name
+
+
+async def _size(call: S3, bucket: str, key: str) -> int:
+    try:
+        return int((await call("head_object", Bucket=bucket, Key=key))["ContentLength"])
+    except Exception as error:
+        code, _ = answer_of(error)
+        if code.isdecimal() and code != "404":  # a HEAD has no body that could say why; a listing has
+            await call("list_objects_v2", Bucket=bucket, Prefix=key, MaxKeys=1)
+        raise
+
+
+async def _size_in_bucket(call: S3, bucket: str, key: str) -> int:
+    try:
+        return await _size(call, bucket, key)
+    except FileNotFoundError:  # of the object, or of the bucket
+        await call("list_objects_v2", Bucket=bucket, Prefix=key, MaxKeys=1)
+        raise
+
+
+async def _copy(call: S3, bucket: str, key: str, path: Path) -> str:
+    return await download(call, bucket, key, await _size_in_bucket(call, bucket, key), path)
+
+
+async def _remove(call: S3, bucket: str, key: str) -> None:
+    await call("delete_object", Bucket=bucket, Key=key)
+
+
+async def _remove_all(call: S3, bucket: str, prefix: str) -> None:
+    async for page in pages(call, bucket, prefix):
+        if page:
+            keys = [{"Key": entry["Key"]} for entry in page]
+            answer = await call("delete_objects", Bucket=bucket, Delete={"Objects": keys, "Quiet": True})
+            for error in answer.get("Errors", []):
+                raise PlaceError(f"{error.get('Code')}: {error.get('Message')}", "grant s3:DeleteObject")

@@ -1,0 +1,24 @@
+"""The objects below a prefix, page by page."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+from mltemporal.storage.s3_transfer import S3
+
+
+async def pages(
+    call: S3, bucket: str, prefix: str, delimiter: str = ""
+) -> AsyncIterator[list[dict[str, Any]]]:
+    """Yield the objects whose key starts with ``prefix``, up to a thousand at a time.
+
+    With ``delimiter`` those with it in the rest of their key are passed over.
+    """
+    where = {"Bucket": bucket, "Prefix": prefix, "Delimiter": delimiter}
+    while True:
+        page = await call("list_objects_v2", **where)
+        yield page.get("Contents", [])
+        if not page.get("IsTruncated"):
+            return
+        where["ContinuationToken"] = page["NextContinuationToken"]

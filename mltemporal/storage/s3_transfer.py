@@ -1,0 +1,178 @@
+"""Large objects to and from S3: in parts, a few at a time, so that memory stays bounded.
+
+Each coroutine takes ``s3`` as `s3.call` gives it. A connection that breaks off in the middle of an
+object's bytes costs one part, which is fetched again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import math
+import os
+from collections import deque
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from pathlib import Path
+from typing import IO, Any
+
+from mltemporal.storage.s3_errors import answer_of, plainly
+
+S3 = Callable[..., Coroutine[Any, Any, Any]]
+
+PART_BYTES = 16 << 20
+"""Objects of two parts and more move in parts of this size …"""
+PARALLEL = 4
+"""… so many at a time."""
+
+_MOST_PARTS = 10_000
+_PART_WITHIN_S = 120
+"""Nothing else notices a server that stops reading in the middle of an upload."""
+_EXISTS = ("PreconditionFailed", "412", "ConditionalRequestConflict", "409")
+_NOT_KNOWN = ("NotImplemented", "501")
+
+
+async def upload(s3: S3, bucket: str, key: str, file: IO[bytes], *, create: bool) -> None:
+    """Store an open file's bytes, whole or not at all.
+
+    With ``create`` an object that is there already is left as it is, where the server can do that.
+    """
+    where = {"Bucket": bucket, "Key": key}
+    size = file.seek(0, os.SEEK_END)
+    file.seek(0)
+    if size < 2 * PART_BYTES:
+        body = await asyncio.to_thread(file.read)
+        await _appear(s3, "put_object", create, **where, Body=body)
+        return
+    where["UploadId"] = (await s3("create_multipart_upload", **where))["UploadId"]
+    try:
+        parts = await _send(s3, where, file, max(PART_BYTES, math.ceil(size / _MOST_PARTS)))
+        done = {"Parts": parts}
+        if not await _appear(s3, "complete_multipart_upload", create, **where, MultipartUpload=done):
+            await _abort(s3, where)
+    except BaseException:
+        await _abort(s3, where)
+        raise
+
+
+async def _send(s3: S3, where: dict[str, str], file: IO[bytes], part_bytes: int) -> list[dict[str, Any]]:
+    """Upload a file part by part and return what completes the upload."""
+
+    async def send(number: int, body: bytes) -> dict[str, Any]:
+        answer = await asyncio.wait_for(
+            s3("upload_part", **where, PartNumber=number, Body=body), _PART_WITHIN_S
+        )
+        return {"PartNumber": number, "ETag": answer["ETag"]}
+
+    parts = []
+    async with _Window() as window:
+        number = 0
+        while body := await asyncio.to_thread(file.read, part_bytes):
+            number += 1
+            if window.full:
+                parts.append(await window.oldest())
+            window.start(send(number, body))
+            del body  # or one part more would be held than are on their way
+        while window:
+            parts.append(await window.oldest())
+    return parts
+
+
+async def _appear(s3: S3, operation: str, create: bool, **what: Any) -> bool:
+    """Do what makes an object appear, and return whether it was this that made it appear."""
+    if create:
+        try:
+            await s3(operation, **what, IfNoneMatch="*")
+            return True
+        except Exception as error:
+            code, _ = answer_of(error)
+            if code in _EXISTS:
+                return False
+            if code not in _NOT_KNOWN:
+                raise
+    await s3(operation, **what)
+    return True
+
+
+async def _abort(s3: S3, where: dict[str, str]) -> None:
+    # Why the upload ended is told, not this; parts that stay are removed by the bucket's lifecycle rule.
+    with suppress(OSError), plainly():
+        await s3("abort_multipart_upload", **where)
+
+
+async def download(s3: S3, bucket: str, key: str, size: int, path: Path) -> str:
+    """Write an object of ``size`` bytes to a local file and return the SHA-256 of what was written."""
+    digest = hashlib.sha256()
+
+    def write(data: bytes) -> None:
+        file.write(data)
+        digest.update(data)
+
+    with path.open("wb") as file:
+        async with _Window() as window:
+            for start in range(0, size, PART_BYTES):
+                if window.full:
+                    await asyncio.to_thread(write, await window.oldest())
+                window.start(fetch(s3, bucket, key, start, min(start + PART_BYTES, size)))
+            while window:
+                await asyncio.to_thread(write, await window.oldest())
+    return digest.hexdigest()
+
+
+async def fetch(s3: S3, bucket: str, key: str, start: int = 0, end: int | None = None, **what: Any) -> bytes:
+    """Return an object's bytes from ``start`` up to ``end`` (None: all); tried again when they break off."""
+    if end is not None:
+        what["Range"] = f"bytes={start}-{end - 1}"
+    for wait_s in (0.1, 0.5, 2.0):
+        try:
+            return await _read(s3, Bucket=bucket, Key=key, **what)
+        except _broken_off():
+            await asyncio.sleep(wait_s)
+    return await _read(s3, Bucket=bucket, Key=key, **what)
+
+
+async def _read(s3: S3, **what: Any) -> bytes:
+    answer = await s3("get_object", **what)
+    try:
+        data: bytes = await answer["Body"].read()
+    finally:
+        answer["Body"].close()
+    if len(data) != answer["ContentLength"]:
+        raise ConnectionResetError("the object's bytes ended early")
+    return data
+
+
+def _broken_off() -> tuple[type[BaseException], ...]:
+    """Return the errors of a connection that ends in the middle of an object's bytes."""
+    from aiohttp import ClientPayloadError
+    from botocore.exceptions import ReadTimeoutError, ResponseStreamingError
+
+    return (ClientPayloadError, ReadTimeoutError, ResponseStreamingError, ConnectionResetError)
+
+
+class _Window:
+    """A few tasks at a time, awaited in the order of their start; cancelled when the block raises."""
+
+    def __init__(self) -> None:
+        self._tasks: deque[asyncio.Task[Any]] = deque()
+
+    def __bool__(self) -> bool:
+        return bool(self._tasks)
+
+    @property
+    def full(self) -> bool:
+        return len(self._tasks) >= PARALLEL
+
+    def start(self, work: Coroutine[Any, Any, Any]) -> None:
+        self._tasks.append(asyncio.ensure_future(work))
+
+    async def oldest(self) -> Any:
+        return await self._tasks.popleft()
+
+    async def __aenter__(self) -> _Window:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
