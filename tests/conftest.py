@@ -9,7 +9,7 @@ import pytest
 from mltemporal import stack
 from mltemporal.settings import load_settings
 
-pytest_plugins = ["services.s3"]
+pytest_plugins = ["services.postgres", "services.s3"]
 
 ALLOWED = ("root may read everything",)
 """Reasons for a skip that also hold in CI."""

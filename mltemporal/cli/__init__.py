@@ -56,7 +56,7 @@ def _parser() -> argparse.ArgumentParser:
     runs = add("runs", _runs, "list the latest runs")
     runs.add_argument("--limit", type=_count, default=20, metavar="N", help="how many at most (default: 20)")
     database = add("db", _db, "show or upgrade the schema of the database")
-    database.add_argument("action", choices=["upgrade", "current"])
+    database.add_argument("action", choices=["status", "upgrade"])
     return parser
 
 
@@ -111,4 +111,4 @@ def _runs(arguments: argparse.Namespace) -> int:
 def _db(arguments: argparse.Namespace) -> int:
     from mltemporal.cli import database
 
-    return database.upgrade() if arguments.action == "upgrade" else database.current()
+    return database.upgrade() if arguments.action == "upgrade" else database.status()

@@ -1,20 +1,19 @@
-"""``mltemporal db upgrade | current``."""
+"""``mltemporal db upgrade | status``."""
 
 from __future__ import annotations
 
 from mltemporal.database import Database
-from mltemporal.errors import ServiceUnavailable
 from mltemporal.settings import load_settings
 
 
 def upgrade() -> int:
     """Bring the database to the newest schema."""
     Database.prepare(load_settings().database_url)
-    return current()
+    return status()
 
 
-def current() -> int:
-    """Show the schema of the database.
+def status() -> int:
+    """Show where the database is and its schema.
 
     Raises:
         ServiceUnavailable: it was never prepared, or does not answer.
@@ -22,10 +21,7 @@ def current() -> int:
     """
     database = Database.open(load_settings().database_url)
     try:
-        revision = database.revision()
-        if revision is None:
-            raise ServiceUnavailable("the database has no tables of ours yet", "run `mltemporal db upgrade`")
-        print(f"schema {revision}")
+        print(f"schema {database.revision()} in {database.url}")
     finally:
         database.close()
     return 0

@@ -105,9 +105,11 @@ def masked_url(database_url: str) -> str:
     from sqlalchemy.engine import make_url
     from sqlalchemy.exc import ArgumentError
 
+    from mltemporal.database.connecting import shown
+
     try:
-        return make_url(database_url).render_as_string(hide_password=True)
-    except ArgumentError:
+        return shown(make_url(database_url))
+    except (ArgumentError, ValueError):
         return "not a database URL"
 
 

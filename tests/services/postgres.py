@@ -1,6 +1,6 @@
 """A PostgreSQL server of the tests' own: the real one, in a folder and on a port that nobody else uses.
 
-Importing `postgres` into a conftest gives its tests the server; it starts with the first of them.
+It starts with the first test that asks for `postgres`.
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ import pytest
 
 from mltemporal.cli import main
 from mltemporal.cli.runs import table
+from mltemporal.database.engine import HEAD
 from mltemporal.version import __version__
 
 
@@ -75,13 +76,13 @@ def test_status_and_down_without_a_stack(capsys: pytest.CaptureFixture[str], tmp
     assert f"no stack runs in the home {tmp_path / 'home'}\n" == capsys.readouterr().out
 
 
-def test_the_schema_is_upgraded_and_shown(capsys: pytest.CaptureFixture[str]) -> None:
-    assert 1 == main(["db", "current"])
+def test_the_schema_is_upgraded_and_shown(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert 1 == main(["db", "status"])
     assert "Next step: run `mltemporal up`, or `mltemporal db upgrade`" in capsys.readouterr().err
     assert 0 == main(["db", "upgrade"])
     upgraded = capsys.readouterr().out
-    assert upgraded.startswith("schema ")
-    assert 0 == main(["db", "current"])
+    assert f"schema {HEAD} in sqlite:///{tmp_path / 'home' / 'mltemporal.db'}\n" == upgraded
+    assert 0 == main(["db", "status"])
     assert upgraded == capsys.readouterr().out
 
 

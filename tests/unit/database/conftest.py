@@ -7,12 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from services.postgres import PostgresServer, postgres
+from services.postgres import PostgresServer
 
 from mltemporal.database import Database, JobRow
 from mltemporal.specs import Column, DatasetRef, JobSpec, TrainerRef
-
-__all__ = ["postgres"]
 
 MakeJob = Callable[..., JobRow]
 
