@@ -90,7 +90,7 @@ async def run_worker(settings: Settings, *, home_only: bool = False) -> None:
     """
     asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(max_workers=32))
     await asyncio.to_thread(Database.prepare, settings.database_url)
-    database = await asyncio.to_thread(Database.open, settings.database_url)
+    database = await asyncio.to_thread(Database.open, settings.database_url, connections=16)
     client = await connect(settings)
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
