@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from mltemporal.database import LOG_KEPT_BYTES, Batch, Database, JobRow
+from mltemporal.database import LOG_KEPT_BYTES, Batch, Database, JobRow, Place
 from mltemporal.database import progress as module
 from mltemporal.specs import Artifact, ObjectRef
 from mltemporal.views import Point
@@ -124,3 +124,75 @@ def test_an_artifact_of_the_same_name_replaces_the_one_before(database: Database
 def test_a_null_byte_in_a_log_is_replaced(database: Database, job: JobRow) -> None:
     database.progress.append(job.id, 1, Batch(start=0, end=4, log="a\0b\n"))
     assert ["a\ufffdb\n"] == [text for _, _, text in database.progress.log(job.id)]
+
+
+def test_each_rank_has_its_stream_and_points_are_rank_0_s(database: Database, job: JobRow) -> None:
+    record = database.progress
+    assert [] == record.ranks(job.id)
+    object_ = ObjectRef(sha256="a" * 64, size_bytes=1)
+    for rank in (2, 0, 10):
+        said = Batch(
+            start=0,
+            end=10 + rank,
+            points=((0, point(rank)),),
+            notes=((0, f"note of {rank}"),),
+            log=f"rank {rank}\n",
+            artifacts=(Artifact(name=f"{rank}.txt", object=object_),),
+        )
+        assert record.append(job.id, 1, said, rank=rank)
+        assert not record.append(job.id, 1, said, rank=rank)
+    assert [0, 2, 10] == record.ranks(job.id)
+    assert [Place(10), Place(), Place(12)] == [record.place(job.id, 1, rank) for rank in (0, 1, 2)]
+    assert [["rank 0\n"], [], ["rank 2\n"]] == [
+        [text for _, _, text in record.log(job.id, rank=rank)] for rank in (0, 1, 2)
+    ]
+    assert [0] == [seen.step for _, seen in record.points(job.id)]
+    notes = [event.message for event in database.jobs.events(job.id) if event.kind == "note"]
+    assert ["note of 0"] == notes
+    assert ["0.txt", "10.txt", "2.txt"] == [artifact.name for artifact in record.artifacts(job.id)]
+
+
+def test_the_cursor_stays_until_another_one_comes(database: Database, job: JobRow) -> None:
+    record = database.progress
+    assert Place() == record.place(job.id, 1)
+    for start, end, cursor in ((0, 4, ""), (4, 8, "08:00"), (8, 12, ""), (12, 12, "09:00")):
+        assert record.append(job.id, 1, Batch(start=start, end=end, cursor=cursor))
+    assert Place(12, "09:00") == record.place(job.id, 1)
+    assert not record.append(job.id, 1, Batch(start=8, end=16, cursor="10:00"))
+    assert Place(12, "09:00") == record.place(job.id, 1)
+
+
+def test_of_racing_first_words_one_is_recorded(database: Database, job: JobRow) -> None:
+    start = threading.Barrier(6)
+    answers = []
+
+    def say(rank: int) -> None:
+        start.wait()
+        answers.append(
+            (rank, database.progress.append(job.id, 1, Batch(start=0, end=4, log="one\n"), rank=rank))
+        )
+
+    threads = [threading.Thread(target=say, args=(rank,)) for rank in (0, 0, 0, 1, 1, 1)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [(0, False)] * 2 + [(0, True)] + [(1, False)] * 2 + [(1, True)] == sorted(answers)
+    assert [1, 1] == [len(database.progress.log(job.id, rank=rank)) for rank in (0, 1)]
+
+
+def test_a_row_never_appears_below_one_that_was_read(database: Database, job: JobRow) -> None:
+    """Otherwise who reads on after the newest id would miss it."""
+    record = database.progress
+    database.jobs.start_attempt(job.id, 2)
+    later = threading.Thread(
+        target=record.append, args=(job.id, 2, Batch(start=0, end=1, points=((0, point(2, attempt=2)),)))
+    )
+    with database.writing() as connection:
+        module._lock(connection, job.id)
+        module._add_progress(connection, job.id, 1, Batch(start=0, end=1, points=((0, point(1)),)))
+        later.start()
+        later.join(0.3)
+        assert [] == record.points(job.id), "the later one waits"
+    later.join()
+    assert [1, 2] == [seen.step for _, seen in record.points(job.id)]
