@@ -47,7 +47,7 @@ def create(store: Store, resource: str, namespace: str, body: Object, *, dry_run
         _admit_pod(store, body)
     if resource in ("pods", "jobs"):
         quotas.admit(store, resource, body)
-    return body if dry_run else store.create(resource, body)
+    return body if dry_run else store.insert(resource, body)
 
 
 def _place(store: Store, resource: str, namespace: str, meta: Object) -> None:

@@ -59,7 +59,10 @@ class Api:
         path = http.match_info["path"].rstrip("/")
         if path in ("healthz", "livez", "readyz"):
             return web.Response(text="ok")
-        if http.headers.get("Authorization") != f"Bearer {self._token}":
+        first, _, rest = path.partition("/")
+        if first == self._token:
+            path = rest
+        elif http.headers.get("Authorization") != f"Bearer {self._token}":
             raise statuses.unauthorized()
         document = resources.discovery(path)
         if document is not None:
@@ -214,6 +217,9 @@ def _parsed(raw: bytes) -> Any:
     try:
         return json.loads(raw)
     except ValueError as error:
+        if raw.startswith(b"k8s\0"):  # protobuf
+            text = "the body of the request was in an unknown format - accepted media types include: "
+            raise ApiError(415, "UnsupportedMediaType", f"{text}application/json") from error
         raise statuses.bad_request(f"the body of the request was in an unknown format: {error}") from error
 
 

@@ -38,6 +38,7 @@ class Cluster:
             settings: see `Settings`.
         """
         self.settings = Settings(**settings)
+        self._own_directory = directory is None
         self.directory = os.fspath(directory or tempfile.mkdtemp(prefix="mltemporal-cluster-"))
         self.kubeconfig = os.path.join(self.directory, "kubeconfig")
         self.images: set[str] = {"python:3.11"}
@@ -76,8 +77,10 @@ class Cluster:
             self._loop.call_soon_threadsafe(self._stopping.set)
             self._thread.join()
         shutil.rmtree(self._state, ignore_errors=True)
-        if os.path.basename(self.directory).startswith("mltemporal-cluster-"):
+        if self._own_directory:
             shutil.rmtree(self.directory, ignore_errors=True)
+        elif os.path.exists(self.kubeconfig):
+            os.remove(self.kubeconfig)
         crashes, self._plane.crashes = self._plane.crashes, []
         if crashes:
             raise RuntimeError(f"The stand-in cluster itself has failed: {crashes[0]!r}") from crashes[0]
@@ -99,7 +102,8 @@ class Cluster:
     async def _serve(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._stopping = asyncio.Event()
-        self._plane = plane = ControlPlane(self.settings, self._state)
+        temporary = self.directory if self._own_directory else self._state
+        self._plane = plane = ControlPlane(self.settings, self._state, temporary)
         plane.kubelet.images, plane.kubelet.image_errors = self.images, self.image_errors
         self._server = Server(plane, secrets.token_urlsafe(16))
         plane.start()

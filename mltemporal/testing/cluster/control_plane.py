@@ -21,8 +21,10 @@ from mltemporal.testing.cluster.store import Object, Store
 class ControlPlane:
     """A cluster without its API; all of it lives on one event loop."""
 
-    def __init__(self, settings: Settings, directory: str) -> None:
+    def __init__(self, settings: Settings, directory: str, temporary: str) -> None:
+        """``directory`` is for volumes; ``temporary`` is what goes when the owning process is killed."""
         self.settings = settings
+        self._temporary = temporary
         self.store = Store()
         self.recorder = Recorder(self.store)
         self.faults = Faults()
@@ -37,7 +39,7 @@ class ControlPlane:
     def start(self) -> None:
         """Start the controllers and make the namespaces that every cluster has."""
         if self.settings.run == "process":
-            self.kubelet.watchdog = Watchdog(self.kubelet.directory)
+            self.kubelet.watchdog = Watchdog(self._temporary)
         self.kubelet.on_crash = self.crashes.append
         listeners = (self._scheduler, self._jobs, self._garbage, self.kubelet)
         self.store.listeners += [listener.observe for listener in listeners]

@@ -66,16 +66,16 @@ def _mistakes(resource: Resource, body: Object) -> Iterator[str]:
         yield from _not_strings(
             "ObjectMeta.spec.template.metadata", template.get("metadata") or {}, "labels", "annotations"
         )
-        yield from _pod_mistakes("PodSpec.spec.template.spec", template.get("spec") or {})
+        yield from _pod_mistakes("spec.template.spec", template.get("spec") or {})
     elif resource.plural == "pods":
-        yield from _pod_mistakes("PodSpec.spec", spec)
+        yield from _pod_mistakes("spec", spec)
     elif resource.plural == "resourcequotas":
         yield from _bad_quantities(spec.get("hard") or {})
 
 
 def _pod_mistakes(path: str, spec: Object) -> Iterator[str]:
-    yield from _wrong_numbers(path, spec)
-    yield from _not_strings(path, spec, "nodeSelector")
+    yield from _wrong_numbers(f"PodSpec.{path}", spec)
+    yield from _not_strings(f"PodSpec.{path}", spec, "nodeSelector")
     for kind in ("containers", "initContainers"):
         for container in spec.get(kind) or ():
             for field in ("command", "args"):

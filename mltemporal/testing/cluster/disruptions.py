@@ -109,6 +109,6 @@ def recover_node(store: Store, kubelet: Kubelet, name: str) -> None:
     for pod in [one for one in store.all("pods") if one["spec"].get("nodeName") == name]:
         runner = kubelet.runners.get(pod["metadata"]["uid"])
         if runner is not None:
-            kubelet.publish(runner)
+            kubelet.publish(runner.uid, runner.containers, ending=runner.ending)
         if "deletionTimestamp" in pod["metadata"]:
             deletion.finish(store, copied(pod))

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import time
 
-from mltemporal.testing.cluster import admission, conditions, job_pods, times
+from mltemporal.testing.cluster import admission, conditions, job_pods, job_status, times
 from mltemporal.testing.cluster.defaults import TRACKING
 from mltemporal.testing.cluster.deletion import delete
 from mltemporal.testing.cluster.events import Recorder
-from mltemporal.testing.cluster.failure_policy import judge
 from mltemporal.testing.cluster.garbage import without_finalizer
 from mltemporal.testing.cluster.settings import Settings
 from mltemporal.testing.cluster.statuses import ApiError
@@ -29,6 +28,8 @@ class JobController:
         self._not_before: dict[str, float] = {}
         """By uid: when a Job may create pods again."""
         self._refusals: dict[str, int] = {}
+        self._uncounted: dict[str, set[str]] = {}
+        """By the key of their Job: the uids of pods with the tracking finalizer."""
 
     def observe(self, entry: Entry) -> None:
         """Note which Job a change concerns."""
@@ -37,7 +38,18 @@ class JobController:
         elif entry.resource == "pods":
             key = job_pods.job_key(entry.object)
             if key is not None:
+                self._note("/".join(key), entry)
                 self.queue.add("/".join(key))
+
+    def _note(self, key: str, entry: Entry) -> None:
+        uids = self._uncounted.setdefault(key, set())
+        uid = entry.object["metadata"]["uid"]
+        if entry.type != "DELETED" and job_pods.tracked(entry.object):
+            uids.add(uid)
+        else:
+            uids.discard(uid)
+        if not uids:
+            del self._uncounted[key]
 
     def _sync(self, key: str) -> None:
         namespace, _, name = key.partition("/")
@@ -45,79 +57,29 @@ class JobController:
         self._release_strangers(namespace, name, job)
         if job is None:
             return
-        if _finished(job):
-            for pod in filter(job_pods.tracked, job_pods.of(self._store, job)):
+        pods = job_pods.of(self._store, job)
+        if job_status.finished(job):
+            for pod in filter(job_pods.tracked, pods):
                 self._release(pod)
             self._expire(key, job)
             return
         status = copied(job)
         if status["status"].get("startTime") is None and not job["spec"]["suspend"]:
             status["status"]["startTime"] = times.now()
-        self._decide(job, status)
-        if not _finished(status) and not conditions.holds(status, "FailureTarget"):
+        ended = job_status.count_ended(status, pods)
+        if ended.failures:
+            self._hold_back(status)
+        for pod in ended.pods:
+            self._release(pod)
+        job_status.decide(status, pods, ended.verdict)
+        if not conditions.holds(status, "FailureTarget"):
             self._manage(key, job, status)
         self._conclude(job, status)
-        self._count(job, status)
+        job_status.count_running(status, job_pods.of(self._store, job))
         self._store.modify("jobs", (namespace, name), lambda body: body.update(status=status["status"]))
-        self._wake_at_deadline(key, status)
-
-    # What the pods' ends mean
-
-    def _decide(self, job: Object, status: Object) -> None:
-        """Count the pods that ended; set SuccessCriteriaMet or FailureTarget."""
-        spec, counts = job["spec"], status["status"]
-        verdict = ""
-        indexes = job_pods.parse_indexes(counts.get("completedIndexes", ""))
-        pods = job_pods.of(self._store, job)
-        for pod in filter(job_pods.tracked, pods):
-            if job_pods.phase(pod) == "Succeeded":
-                index = job_pods.index_of(pod)
-                if index is None or index not in indexes:
-                    counts["succeeded"] = counts.get("succeeded", 0) + 1
-                if index is not None:
-                    indexes.add(index)
-            elif job_pods.failed(pod, job):
-                judged = judge(job, pod)
-                verdict = verdict or judged.fails_job
-                if judged.counts:
-                    counts["failed"] = counts.get("failed", 0) + 1
-                    self._hold_back(job, counts["failed"])
-            else:
-                continue
-            self._release(pod)
-        if spec["completionMode"] == "Indexed":
-            counts["completedIndexes"] = job_pods.show_indexes(indexes)
-        if conditions.holds(status, "FailureTarget") or conditions.holds(status, "SuccessCriteriaMet"):
-            return
-        self._judge(job, status, verdict, sum(map(job_pods.restarts, pods)))
-
-    def _judge(self, job: Object, status: Object, verdict: str, restarts: int) -> None:
-        spec, counts = job["spec"], status["status"]
-        succeeded = counts.get("succeeded", 0)
-        left = _seconds_left(status)
-        if verdict:
-            _target(status, "FailureTarget", "PodFailurePolicy", verdict)
-        elif counts.get("failed", 0) > spec["backoffLimit"] or restarts > spec["backoffLimit"]:
-            message = "Job has reached the specified backoff limit"
-            _target(status, "FailureTarget", "BackoffLimitExceeded", message)
-        elif left is not None and left <= 0 and not spec["suspend"]:
-            _target(
-                status, "FailureTarget", "DeadlineExceeded", "Job was active longer than specified deadline"
-            )
-        elif (
-            succeeded >= spec["completions"]
-            if spec.get("completions") is not None
-            else self._queue_is_done(job, succeeded)
-        ):
-            _target(
-                status,
-                "SuccessCriteriaMet",
-                "CompletionsReached",
-                "Reached expected number of succeeded pods",
-            )
-
-    def _queue_is_done(self, job: Object, succeeded: int) -> bool:
-        return succeeded > 0 and not any(map(job_pods.active, job_pods.of(self._store, job)))
+        left = job_status.seconds_left(status)
+        if left is not None and not job_status.finished(status):
+            self.queue.add(key, max(left, 0.05))
 
     def _conclude(self, job: Object, status: Object) -> None:
         """Once no pod is left running: Complete or Failed."""
@@ -207,36 +169,16 @@ class JobController:
 
     # Small things
 
-    def _count(self, job: Object, status: Object) -> None:
-        pods = job_pods.of(self._store, job)
-        counts = status["status"]
-        active = [pod for pod in pods if job_pods.active(pod)]
-        counts["active"] = len(active)
-        counts["ready"] = sum(conditions.holds(pod, "Ready") for pod in active)
-        counts["terminating"] = sum(job_pods.leaving(pod) and not job_pods.terminal(pod) for pod in pods)
-        counts["uncountedTerminatedPods"] = {}
-        if not counts["active"]:
-            del counts["active"]
-
-    def _hold_back(self, job: Object, failures: int) -> None:
+    def _hold_back(self, status: Object) -> None:
+        failures = status["status"]["failed"]
         wait_s = min(600, self._settings.pod_failure_backoff_s * 2 ** (failures - 1))
-        self._not_before[job["metadata"]["uid"]] = time.monotonic() + wait_s
-
-    def _wake_at_deadline(self, key: str, status: Object) -> None:
-        left = _seconds_left(status)
-        if left is not None and not _finished(status):
-            self.queue.add(key, max(left, 0.05))
+        self._not_before[status["metadata"]["uid"]] = time.monotonic() + wait_s
 
     def _expire(self, key: str, job: Object) -> None:
-        ttl_s = job["spec"].get("ttlSecondsAfterFinished")
-        if ttl_s is None or job["metadata"].get("deletionTimestamp"):
-            return
-        final = conditions.find(job, "Complete") or conditions.find(job, "Failed")
-        assert final is not None
-        left = times.seconds_since_1970(final["lastTransitionTime"]) + ttl_s - time.time()
-        if left > 0:
+        left = job_status.seconds_to_keep(job)
+        if left is not None and left > 0:
             self.queue.add(key, left)
-        else:
+        elif left is not None:
             delete(self._store, "jobs", key_of(job), {"propagationPolicy": "Foreground"})
 
     def _delete(self, job: Object, pod: Object) -> None:
@@ -250,31 +192,13 @@ class JobController:
 
     def _release_strangers(self, namespace: str, name: str, job: Object | None) -> None:
         """Let go of pods whose Job is gone, or no longer owns them."""
-        for pod in (
-            self._store.all("pods", namespace)
-            if job is None or job["metadata"].get("deletionTimestamp")
-            else ()
-        ):
-            orphan = (
-                job is None or not job_pods.belongs(pod, job) or not pod["metadata"].get("ownerReferences")
-            )
-            if job_pods.job_key(pod) == (namespace, name) and orphan and job_pods.tracked(pod):
+        for uid in list(self._uncounted.get(f"{namespace}/{name}", ())):
+            found = self._store.by_uid(uid)
+            if found is None:
+                continue
+            pod = found[1]
+            if job is None or not job_pods.belongs(pod, job) or not pod["metadata"].get("ownerReferences"):
                 self._release(pod)
 
     def _record(self, job: Object, type_: str, reason: str, message: str) -> None:
         self._recorder.record(job, type_, reason, message, _COMPONENT)
-
-
-def _finished(job: Object) -> bool:
-    return conditions.holds(job, "Complete") or conditions.holds(job, "Failed")
-
-
-def _target(status: Object, kind: str, reason: str, message: str) -> None:
-    conditions.put(status, kind, "True", reason, message, probed=True)
-
-
-def _seconds_left(job: Object) -> float | None:
-    started, limit = job["status"].get("startTime"), job["spec"].get("activeDeadlineSeconds")
-    if started is None or limit is None:
-        return None
-    return float(times.seconds_since_1970(started) + limit - time.time())

@@ -7,8 +7,10 @@ import signal
 from collections.abc import Callable
 
 from mltemporal.testing.cluster import deletion, quantities, sessions
+from mltemporal.testing.cluster.container_start import Starter
 from mltemporal.testing.cluster.events import Recorder
-from mltemporal.testing.cluster.pod_runner import ADDRESS, PodRunner
+from mltemporal.testing.cluster.pod_runner import PodRunner
+from mltemporal.testing.cluster.pod_status import Containers
 from mltemporal.testing.cluster.settings import Settings
 from mltemporal.testing.cluster.store import Entry, Object, Store, key_of
 
@@ -76,15 +78,20 @@ class Kubelet:
     def _is_lost(self, runner: PodRunner) -> bool:
         return runner.pod["spec"]["nodeName"] in self.lost
 
-    def publish(self, runner: PodRunner) -> None:
-        """Write the pod's status, unless its node is lost or the pod is gone."""
-        found = self.store.by_uid(runner.uid)
-        if found is None or self._is_lost(runner):
+    @property
+    def starter(self) -> Starter:
+        """What starts containers."""
+        return Starter(self.store, self.settings, self.watchdog)
+
+    def publish(self, uid: str, containers: Containers, *, ending: bool) -> None:
+        """Write a pod's status, unless its node is lost or the pod is gone."""
+        found = self.store.by_uid(uid)
+        if found is None or found[1]["spec"]["nodeName"] in self.lost:
             return
 
         def change(pod: Object) -> None:
             if pod["status"].get("phase") not in ("Succeeded", "Failed"):
-                runner.containers.write(pod, ending=runner.ending, address=ADDRESS)
+                containers.write(pod, ending=ending, address="127.0.0.1")
 
         self.store.modify("pods", key_of(found[1]), change)
 

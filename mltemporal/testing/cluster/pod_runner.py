@@ -8,34 +8,15 @@ import os
 import shutil
 import signal
 from collections.abc import Awaitable, Callable
-from typing import Any, Protocol
+from typing import Any
 
 from mltemporal.testing.cluster import environment, images, volumes
+from mltemporal.testing.cluster.container_start import not_started
+from mltemporal.testing.cluster.host import Host
 from mltemporal.testing.cluster.logs import Log
 from mltemporal.testing.cluster.pod_status import Containers, running, terminated, waiting
-from mltemporal.testing.cluster.processes import Process, Running, Simulated
-from mltemporal.testing.cluster.sessions import Watchdog
-from mltemporal.testing.cluster.settings import Settings
-from mltemporal.testing.cluster.store import Object, Store
-
-ADDRESS = "127.0.0.1"
-
-
-class Host(Protocol):
-    """What a runner needs of the kubelet it belongs to."""
-
-    store: Store
-    settings: Settings
-    images: set[str]
-    image_errors: dict[str, str]
-    directory: str
-    watchdog: Watchdog | None
-
-    def publish(self, runner: PodRunner) -> None:
-        """Write the pod's status."""
-
-    def tell(self, pod: Object, type_: str, reason: str, message: str) -> None:
-        """Record an event about the pod."""
+from mltemporal.testing.cluster.processes import Running
+from mltemporal.testing.cluster.store import Object
 
 
 class PodRunner:
@@ -54,15 +35,16 @@ class PodRunner:
         self._stop = asyncio.Event()
         self._directory = os.path.join(host.directory, "pods", self.uid)
         self._places: dict[str, str] = {}
+        self._variables: dict[str, dict[str, str]] = {}
         self._killer: asyncio.TimerHandle | None = None
 
     async def run(self) -> None:
         """Run all containers; returns when the last one has ended and everything was reported."""
         spec = self.pod["spec"]
-        os.makedirs(self._directory, exist_ok=True)
+        real = self._host.settings.run == "process"
         try:
-            self._host.publish(self)
-            if await self._mount():
+            self._publish()
+            if not real or await self._mount():
                 for container in spec.get("initContainers") or ():
                     await self._container(
                         container, restart=spec["restartPolicy"] != "Never", on_success=False
@@ -76,10 +58,11 @@ class PodRunner:
                 process.send(signal.SIGKILL)
             if self._killer is not None:
                 self._killer.cancel()
-            shutil.rmtree(self._directory, ignore_errors=True)
+            if real:
+                shutil.rmtree(self._directory, ignore_errors=True)
         self.containers.lose_unstarted()
         self.ending = True
-        self._host.publish(self)
+        self._publish()
 
     async def _main(self) -> None:
         policy = self.pod["spec"]["restartPolicy"]
@@ -113,6 +96,7 @@ class PodRunner:
             await asyncio.wait_for(self._stop.wait(), seconds)
 
     async def _mount(self) -> bool:
+        os.makedirs(self._directory, exist_ok=True)
         while not self._stop.is_set():
             try:
                 claims = os.path.join(self._host.directory, "claims")
@@ -193,7 +177,8 @@ class PodRunner:
 
     async def _configured(self, container: Object) -> bool:
         try:
-            environment.resolve(self._host.store, self._now(), container)
+            variables = environment.resolve(self._host.store, self._now(), container)
+            self._variables[container["name"]] = variables
             return True
         except environment.ConfigError as error:
             self._put(container["name"], waiting("CreateContainerConfigError", str(error)))
@@ -217,14 +202,12 @@ class PodRunner:
             containerID=container_id, imageID=f"sha256:{os.urandom(32).hex()}"
         )
         try:
-            process = self._start(container, log)
+            process = self._host.starter.start(
+                self.pod, container, self._variables[name], self._directory, self._places, log
+            )
         except OSError as error:
             log.end()
-            text = (
-                "failed to create containerd task: failed to create shim task: OCI runtime create failed: "
-                "runc create failed: unable to start container process: error during container init: "
-                f'exec: "{error.filename}": executable file not found in $PATH'
-            )
+            text = not_started(error)
             self._put(name, terminated(128, "1970-01-01T00:00:00Z", "StartError", text, container_id))
             self._host.tell(self.pod, "Warning", "Failed", f"Error: {text}")
             return 128
@@ -242,31 +225,9 @@ class PodRunner:
         self._put(name, terminated(code, state["running"]["startedAt"], reason, message, container_id))
         return code
 
-    def _start(self, container: Object, log: Log) -> Running:
-        host, pod = self._host, self._now()
-        if host.settings.run == "simulated":
-            return Simulated(host.settings, log)
-        variables = environment.resolve(host.store, pod, container)
-        entrypoint = host.settings.entrypoints.get(container["image"], ())
-        words = environment.command_line(container, variables, entrypoint)
-        if not words:
-            raise FileNotFoundError(2, "no command specified", "")
-        paths = volumes.rewriter(container, self._places)
-        hosts = environment.host_names(host.store, pod["metadata"]["namespace"])
-        base: dict[str, Any] = {
-            "PATH": os.environ.get("PATH", os.defpath),
-            "HOME": self._directory,
-            "LANG": "C.UTF-8",
-            "HOSTNAME": pod["spec"].get("hostname") or pod["metadata"]["name"],
-            **host.settings.image_env,
-        }
-        env = base | {key: hosts(paths(value)) for key, value in variables.items()}
-        cwd = paths(container.get("workingDir") or "")
-        if not os.path.isdir(cwd):
-            cwd = self._directory
-        assert host.watchdog is not None
-        return Process([hosts(paths(word)) for word in words], env, cwd, log, host.watchdog)
+    def _publish(self) -> None:
+        self._host.publish(self.uid, self.containers, ending=self.ending)
 
     def _put(self, name: str, state: dict[str, Any]) -> None:
         self.containers.put(name, state)
-        self._host.publish(self)
+        self._publish()

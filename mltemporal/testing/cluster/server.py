@@ -60,14 +60,19 @@ class Server:
         self._api.lists.forget()
 
     def write_kubeconfig(self, path: str) -> None:
-        """Write a kubeconfig (JSON is YAML) that only its owner can read."""
+        """Write a kubeconfig (JSON is YAML) that only its owner can read.
+
+        Its second context is for kubectl, which sends a token over TLS only: there the URL has it.
+        """
+        clusters = {"stand-in": self.url, "kubectl": f"{self.url}/{self._token}"}
         config = {
             "apiVersion": "v1",
             "kind": "Config",
-            "clusters": [{"name": "stand-in", "cluster": {"server": self.url}}],
+            "clusters": [{"name": name, "cluster": {"server": url}} for name, url in clusters.items()],
             "users": [{"name": USER, "user": {"token": self._token}}],
             "contexts": [
-                {"name": "stand-in", "context": {"cluster": "stand-in", "user": USER, "namespace": "default"}}
+                {"name": name, "context": {"cluster": name, "user": USER, "namespace": "default"}}
+                for name in clusters
             ],
             "current-context": "stand-in",
         }

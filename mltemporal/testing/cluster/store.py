@@ -118,7 +118,14 @@ class Store:
         Raises:
             ApiError: 409, the name is taken.
         """
-        body = with_identity(resource, body)
+        return self.insert(resource, with_identity(resource, body))
+
+    def insert(self, resource: str, body: Object) -> Object:
+        """Store a new object that has its identity (see `with_identity`).
+
+        Raises:
+            ApiError: 409, the name is taken.
+        """
         if key_of(body) in self._objects[resource]:
             raise statuses.already_exists(RESOURCES[resource], body["metadata"]["name"])
         self._commit(resource, "ADDED", body, None)
