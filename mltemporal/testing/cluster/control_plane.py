@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Mapping
 
 from mltemporal.testing.cluster import disruptions, nodes, quotas
@@ -16,6 +17,8 @@ from mltemporal.testing.cluster.scheduler import Scheduler
 from mltemporal.testing.cluster.sessions import Watchdog
 from mltemporal.testing.cluster.settings import Settings
 from mltemporal.testing.cluster.store import Object, Store
+
+_LOGGER = logging.getLogger(__name__)
 
 
 class ControlPlane:
@@ -40,7 +43,7 @@ class ControlPlane:
         """Start the controllers and make the namespaces that every cluster has."""
         if self.settings.run == "process":
             self.kubelet.watchdog = Watchdog(self._temporary)
-        self.kubelet.on_crash = self.crashes.append
+        self.kubelet.on_crash = self._crashed
         listeners = (self._scheduler, self._jobs, self._garbage, self.kubelet)
         self.store.listeners += [listener.observe for listener in listeners]
         self.store.listeners.append(lambda entry: quotas.keep_status(self.store, entry))
@@ -55,8 +58,13 @@ class ControlPlane:
             self.add_namespace(name)
 
     def _note_crash(self, task: asyncio.Task[None]) -> None:
-        if not task.cancelled() and task.exception() is not None:
-            self.crashes.append(task.exception())  # type: ignore[arg-type]
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            self._crashed(error)
+
+    def _crashed(self, error: BaseException) -> None:
+        _LOGGER.error("A controller of the stand-in cluster has failed", exc_info=error)
+        self.crashes.append(error)
 
     async def stop(self) -> None:
         """End all pods and controllers."""

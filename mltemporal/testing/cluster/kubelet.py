@@ -59,8 +59,9 @@ class Kubelet:
         task.add_done_callback(lambda done: self._ended(runner, done))
 
     def _ended(self, runner: PodRunner, task: asyncio.Task[None]) -> None:
-        if not task.cancelled() and task.exception() is not None:
-            self.on_crash(task.exception())  # type: ignore[arg-type]
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            self.on_crash(error)
         found = self.store.by_uid(runner.uid)
         if found is None:
             self._forget(runner.uid)
