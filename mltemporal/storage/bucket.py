@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -52,16 +50,15 @@ class Bucket:
 
     def write(self, name: str, data: bytes) -> None:
         """Put ``data`` in an object's place."""
-        s3.call(upload, self._bucket, self._key(name), io.BytesIO(data), create=False)
+        s3.call(upload, self._bucket, self._key(name), data, size=len(data), create=False)
 
     def add(self, name: str, source: Path | bytes) -> None:
         """Create an object, unless another writer was first; its size is looked up afterwards."""
-        with io.BytesIO(source) if isinstance(source, bytes) else source.open("rb") as file:
-            size = file.seek(0, os.SEEK_END)
-            for create in (True, False):  # in place of an object that is not whole, the second time
-                s3.call(upload, self._bucket, self._key(name), file, create=create)
-                if self.holds(name, size):
-                    return
+        size = len(source) if isinstance(source, bytes) else source.stat().st_size
+        for create in (True, False):  # in place of an object that is not whole, the second time
+            s3.call(upload, self._bucket, self._key(name), source, size=size, create=create)
+            if self.holds(name, size):
+                return
         raise PlaceError(
             "the server took the bytes and does not have them",
             "check the server's log and disk",

@@ -17,9 +17,9 @@ from mltemporal.storage.s3_errors import plainly
 
 T = TypeVar("T")
 
-_ATTEMPTS = 5
+_ATTEMPTS = 4
 _CONNECT_TIMEOUT_S = 5
-_READ_TIMEOUT_S = 10
+_READ_TIMEOUT_S = 15
 _CONNECTIONS = 32
 
 _lock = threading.Lock()

@@ -48,7 +48,11 @@ _SKEW = _Told(
     retryable=True,
 )
 
+_NOT_S3 = _Told("what answered is no S3 server", "check AWS_ENDPOINT_URL", retryable=True)
+
+_NO_CODE = "a page for people"
 _BY_CODE = {
+    _NO_CODE: _NOT_S3,
     "AccessDenied": _DENIED,
     "AllAccessDisabled": _DENIED,
     "AccountProblem": _DENIED,
@@ -96,7 +100,7 @@ _BY_CODE = {
 _BY_CLASS = {
     "NoCredentialsError": _Told(
         "no keys were found",
-        "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, where the job and its worker run",
+        "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, for the job and its worker",
     ),
     "PartialCredentialsError": _Told("only one of the two keys was found", _KEYS),
     "CredentialRetrievalError": _Told("the keys could not be fetched", f"{_KEYS}, or the pod's role", True),
@@ -115,7 +119,7 @@ _BY_CLASS = {
     "SSLError": _Told(
         "the server's certificate cannot be trusted", "set AWS_CA_BUNDLE to the file of its authority"
     ),
-    "ResponseParserError": _Told("what answered is no S3 server", "check AWS_ENDPOINT_URL", True),
+    "ResponseParserError": _NOT_S3,
     "ConnectTimeoutError": _Told("the server does not answer", _REACH, True),
     "ReadTimeoutError": _Told("the server does not answer", _REACH, True),
     "TimeoutError": _Told("the server does not answer", _REACH, True),
@@ -123,12 +127,13 @@ _BY_CLASS = {
     "ProxyConnectionError": _Told("the proxy cannot be reached", "check HTTPS_PROXY and NO_PROXY", True),
     "HTTPClientError": _Told("the connection broke off", _REACH, True),
     "ClientError": _Told("the connection broke off", _REACH, True),
+    "ConnectionError": _Told("the connection broke off", _REACH, True),
     "ResponseStreamingError": _Told("the connection broke off", _REACH, True),
 }
 """By the name of the exception's class, or of the nearest of its bases: the libraries load late."""
 
-_MISSING = ("NoSuchKey", "404")
 _LIBRARIES = ("botocore", "aiobotocore", "aiohttp", "s3fs", "fsspec", "asyncio")
+_CONNECTION = (TimeoutError, ConnectionError)
 _SECRET_VARIABLES = ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_ACCESS_KEY_ID")
 _SIGNED = re.compile(r"(X-Amz-[A-Za-z-]+|AWSAccessKeyId|Signature)=[^&\s\"']+")
 _ACCESS_KEY = re.compile(r"\b(AKIA|ASIA)[A-Z0-9]{12,}\b")
@@ -147,7 +152,7 @@ def plainly() -> Iterator[None]:
         raise
     except Exception as error:
         code, message = answer_of(error)
-        if code in _MISSING:
+        if code in ("NoSuchKey", "404"):
             raise FileNotFoundError(errno.ENOENT, "there is no such object") from error
         told = _by_code(code, message) if code else _by_class(error)
         if told is None:
@@ -161,7 +166,7 @@ def answer_of(error: BaseException) -> tuple[str, str]:
     while at is not None:
         answer = getattr(at, "response", None)
         if isinstance(answer, dict) and "Error" in answer:
-            return str(answer["Error"].get("Code", "")), str(answer["Error"].get("Message", ""))
+            return str(answer["Error"].get("Code") or _NO_CODE), str(answer["Error"].get("Message", ""))
         at = at.__cause__
     return "", ""
 
@@ -169,30 +174,24 @@ def answer_of(error: BaseException) -> tuple[str, str]:
 def _by_code(code: str, message: str) -> _Told:
     told = _BY_CODE.get(code)
     if told is None:
-        retryable = code.isdecimal() and int(code) >= 500
-        return _Told(
-            f"the server says {_harmless(f'{code}: {message}')}", "see what the server means", retryable
-        )
+        said = _harmless(f"the server says {code}: {message}")
+        return _Told(said, "see what the server means", code.isdecimal() and int(code) >= 500)
     if told is _DENIED and " is not authorized " in message:  # AWS names who lacks which right
         return told._replace(reason=f"{told.reason}: {_harmless(message)}")
     return told
 
 
 def _by_class(error: Exception) -> _Told | None:
-    if type(error).__module__.split(".")[0] not in _LIBRARIES and type(error) is not TimeoutError:
+    if type(error).__module__.split(".")[0] not in _LIBRARIES and not isinstance(error, _CONNECTION):
         return None
     names = (kind.__name__ for kind in type(error).__mro__)
     told = next((_BY_CLASS[name] for name in names if name in _BY_CLASS), None)
     if told is None:
-        return (
-            None
-            if isinstance(error, OSError)
-            else _Told(_harmless(str(error)), "check the AWS configuration")
-        )
-    server = _server_of(error)
-    return (
-        told._replace(reason=told.reason.replace("the server", f"the server {server}", 1)) if server else told
-    )
+        known = isinstance(error, OSError)
+        return None if known else _Told(_harmless(str(error)), "check the AWS configuration")
+    if server := _server_of(error):
+        return told._replace(reason=told.reason.replace("the server", f"the server {server}", 1))
+    return told
 
 
 def _server_of(error: Exception) -> str:

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import io
 import math
-import os
 from collections import deque
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
+from mltemporal.storage.file_part import FilePart
 from mltemporal.storage.s3_errors import answer_of, plainly
 
 S3 = Callable[..., Coroutine[Any, Any, Any]]
@@ -25,6 +26,7 @@ PART_BYTES = 16 << 20
 PARALLEL = 4
 """… so many at a time."""
 
+_CHUNK_BYTES = 256 << 10
 _MOST_PARTS = 10_000
 _PART_WITHIN_S = 120
 """Nothing else notices a server that stops reading in the middle of an upload."""
@@ -32,22 +34,19 @@ _EXISTS = ("PreconditionFailed", "412", "ConditionalRequestConflict", "409")
 _NOT_KNOWN = ("NotImplemented", "501")
 
 
-async def upload(s3: S3, bucket: str, key: str, file: IO[bytes], *, create: bool) -> None:
-    """Store an open file's bytes, whole or not at all.
+async def upload(s3: S3, bucket: str, key: str, source: Path | bytes, *, size: int, create: bool) -> None:
+    """Store the ``size`` bytes of a file (or ``source`` itself), whole or not at all.
 
     With ``create`` an object that is there already is left as it is, where the server can do that.
     """
     where = {"Bucket": bucket, "Key": key}
-    size = file.seek(0, os.SEEK_END)
-    file.seek(0)
     if size < 2 * PART_BYTES:
-        body = await asyncio.to_thread(file.read)
-        await _appear(s3, "put_object", create, **where, Body=body)
+        with _part(source, 0, size) as body:
+            await _appear(s3, "put_object", create, **where, Body=body)
         return
     where["UploadId"] = (await s3("create_multipart_upload", **where))["UploadId"]
     try:
-        parts = await _send(s3, where, file, max(PART_BYTES, math.ceil(size / _MOST_PARTS)))
-        done = {"Parts": parts}
+        done = {"Parts": await _send(s3, where, source, size)}
         if not await _appear(s3, "complete_multipart_upload", create, **where, MultipartUpload=done):
             await _abort(s3, where)
     except BaseException:
@@ -55,27 +54,29 @@ async def upload(s3: S3, bucket: str, key: str, file: IO[bytes], *, create: bool
         raise
 
 
-async def _send(s3: S3, where: dict[str, str], file: IO[bytes], part_bytes: int) -> list[dict[str, Any]]:
-    """Upload a file part by part and return what completes the upload."""
+async def _send(s3: S3, where: dict[str, str], source: Path | bytes, size: int) -> list[dict[str, Any]]:
+    """Upload the parts and return what completes the upload."""
 
-    async def send(number: int, body: bytes) -> dict[str, Any]:
-        answer = await asyncio.wait_for(
-            s3("upload_part", **where, PartNumber=number, Body=body), _PART_WITHIN_S
-        )
+    async def send(number: int, start: int, end: int) -> dict[str, Any]:
+        with _part(source, start, end) as body:
+            sent = s3("upload_part", **where, PartNumber=number, Body=body)
+            answer = await asyncio.wait_for(sent, _PART_WITHIN_S)
         return {"PartNumber": number, "ETag": answer["ETag"]}
 
+    step = max(PART_BYTES, math.ceil(size / _MOST_PARTS))
     parts = []
     async with _Window() as window:
-        number = 0
-        while body := await asyncio.to_thread(file.read, part_bytes):
-            number += 1
+        for number, start in enumerate(range(0, size, step), start=1):
             if window.full:
                 parts.append(await window.oldest())
-            window.start(send(number, body))
-            del body  # or one part more would be held than are on their way
+            window.start(send(number, start, min(start + step, size)))
         while window:
             parts.append(await window.oldest())
     return parts
+
+
+def _part(source: Path | bytes, start: int, end: int) -> io.IOBase:
+    return io.BytesIO(source[start:end]) if isinstance(source, bytes) else FilePart(source, start, end)
 
 
 async def _appear(s3: S3, operation: str, create: bool, **what: Any) -> bool:
@@ -133,13 +134,17 @@ async def fetch(s3: S3, bucket: str, key: str, start: int = 0, end: int | None =
 
 async def _read(s3: S3, **what: Any) -> bytes:
     answer = await s3("get_object", **what)
+    data = bytearray(answer["ContentLength"])  # filled in place: body.read() would hold it twice
+    end = 0
     try:
-        data: bytes = await answer["Body"].read()
+        while chunk := await answer["Body"].read(_CHUNK_BYTES):
+            data[end : end + len(chunk)] = chunk
+            end += len(chunk)
     finally:
         answer["Body"].close()
-    if len(data) != answer["ContentLength"]:
+    if end != len(data):
         raise ConnectionResetError("the object's bytes ended early")
-    return data
+    return bytes(data)
 
 
 def _broken_off() -> tuple[type[BaseException], ...]:

@@ -121,6 +121,11 @@ class S3Server:
         """End the server; does nothing where it has ended."""
         self._end(signal.SIGTERM)
 
+    def signal(self, sign: signal.Signals) -> None:
+        """Send the server a signal, such as SIGSTOP."""
+        assert self._process is not None
+        self._process.send_signal(sign)
+
     def _end(self, sign: signal.Signals) -> None:
         if self._process is None:
             return

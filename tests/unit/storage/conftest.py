@@ -1,18 +1,13 @@
-"""Both kinds of store, the real S3 server, and servers and connections that misbehave on purpose."""
+"""Both kinds of store, and what a test does behind their back."""
 
-import socket
-import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from contextlib import ExitStack
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import pytest
+from services.s3_faults import Answer, scripted
 
 from mltemporal.storage import Storage
-
-Answer = Callable[[str, str, dict[str, str]], tuple[int, bytes]]
 
 
 @pytest.fixture(params=["directory", "s3"])
@@ -67,85 +62,13 @@ def overwrite(request: pytest.FixtureRequest) -> Callable[[Storage, str, bytes],
 
 @pytest.fixture
 def answering(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Answer], Storage]]:
-    """A storage on a server that answers what a function of method, path and headers returns."""
-    servers = []
+    """A storage on a server that says what a function makes it say."""
+    with ExitStack() as servers:
 
-    def start(answer: Answer) -> Storage:
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
+        def start(answer: Answer) -> Storage:
+            monkeypatch.setenv("AWS_ENDPOINT_URL", servers.enter_context(scripted(answer)))
+            monkeypatch.setenv("AWS_ACCESS_KEY_ID", "ADMINKEY")
+            monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "admin-secret")
+            return Storage("s3://data/prefix")
 
-            def answer(self) -> None:
-                self.rfile.read(int(self.headers.get("Content-Length") or 0))
-                status, body = answer(self.command, self.path, dict(self.headers))
-                self.send_response(status)
-                self.send_header("Content-Length", str(len(body)))
-                self.send_header("ETag", '"etag"')
-                self.end_headers()
-                if self.command != "HEAD":
-                    self.wfile.write(body)
-
-            do_GET = do_PUT = do_POST = do_DELETE = do_HEAD = answer  # noqa: N815
-
-            def log_message(self, *_: object) -> None:
-                """Print nothing."""
-
-        server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        servers.append(server)
-        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{server.server_port}")
-        monkeypatch.setenv("AWS_ACCESS_KEY_ID", "ADMINKEY")
-        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "admin-secret")
-        return Storage("s3://data/prefix")
-
-    yield start
-    for server in servers:
-        server.shutdown()
-        server.server_close()
-
-
-def error(code: str, message: str = "Words of the server.") -> bytes:
-    """What S3 sends with a status that is no success."""
-    return f"<Error><Code>{code}</Code><Message>{message}</Message></Error>".encode()
-
-
-@contextmanager
-def cutting(endpoint: str, after_bytes: int, times: int) -> Iterator[str]:
-    """A way to a server on which the first ``times`` long answers end after so many bytes."""
-    target = urlsplit(endpoint)
-    left = [times]
-    listener = socket.create_server(("127.0.0.1", 0))
-
-    def serve(client: socket.socket) -> None:
-        with client, socket.create_connection((target.hostname, target.port)) as server:
-            threading.Thread(target=_pump, args=(client, server), daemon=True).start()
-            passed = 0
-            while chunk := server.recv(1 << 16):
-                passed += len(chunk)
-                if passed > after_bytes and left[0]:
-                    left[0] -= 1
-                    return
-                client.sendall(chunk)
-
-    def accept() -> None:
-        while True:
-            try:
-                client, _ = listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=_quietly, args=(serve, client), daemon=True).start()
-
-    threading.Thread(target=accept, daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-    finally:
-        listener.shutdown(socket.SHUT_RDWR)
-        listener.close()
-
-
-def _pump(source: socket.socket, sink: socket.socket) -> None:
-    _quietly(lambda: [sink.sendall(chunk) for chunk in iter(lambda: source.recv(1 << 16), b"")])
-
-
-def _quietly(work: Callable[..., object], *args: object) -> None:
-    with suppress(OSError):  # either end has gone: that is what is tried here
-        work(*args)
+        yield start
