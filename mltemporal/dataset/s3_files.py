@@ -50,7 +50,12 @@ async def _matching(call: S3, bucket: str, pattern: str) -> list[Found]:
     start = re.split(r"[*?[]", pattern, maxsplit=1)[0]
     delimiter = "" if "/" in pattern[len(start) :] else "/"  # or everything in deeper folders would be listed
     matches = re.compile(glob_translate(pattern)).match
-    return await _listed(call, bucket, start, delimiter, lambda name: bool(matches(name)))
+
+    def wanted(name: str) -> bool:
+        hidden = "/." in (start[-1:] or "/") + name[len(start) :]  # as for local files
+        return not hidden and bool(matches(name))
+
+    return await _listed(call, bucket, start, delimiter, wanted)
 
 
 async def _listed(
