@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from mltemporal.storage import s3
+from mltemporal.storage.hashing import sha256_of
 from mltemporal.storage.places import PlaceError
 from mltemporal.storage.s3_errors import answer_of
 from mltemporal.storage.s3_listing import pages
@@ -46,7 +47,8 @@ class Bucket:
         """Download the object for the block's length, and give its SHA-256."""
         with tempfile.TemporaryDirectory(prefix="mltemporal-") as folder:
             path = Path(folder) / "object"
-            yield path, s3.call(_copy, self._bucket, self._key(name), path)
+            s3.call(_copy, self._bucket, self._key(name), path)
+            yield path, sha256_of(path)
 
     def write(self, name: str, data: bytes) -> None:
         """Put ``data`` in an object's place."""
@@ -98,8 +100,8 @@ async def _size_in_bucket(call: S3, bucket: str, key: str) -> int:
         raise
 
 
-async def _copy(call: S3, bucket: str, key: str, path: Path) -> str:
-    return await download(call, bucket, key, await _size_in_bucket(call, bucket, key), path)
+async def _copy(call: S3, bucket: str, key: str, path: Path) -> None:
+    await download(call, bucket, key, await _size_in_bucket(call, bucket, key), path)
 
 
 async def _remove(call: S3, bucket: str, key: str) -> None:

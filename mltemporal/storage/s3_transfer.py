@@ -7,18 +7,19 @@ object's bytes costs one part, which is fetched again.
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import io
 import math
+import os
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from mltemporal.storage.file_part import FilePart
 from mltemporal.storage.s3_errors import answer_of, plainly
 
+T = TypeVar("T")
 S3 = Callable[..., Coroutine[Any, Any, Any]]
 
 PART_BYTES = 16 << 20
@@ -26,7 +27,7 @@ PART_BYTES = 16 << 20
 PARALLEL = 4
 """… so many at a time."""
 
-_CHUNK_BYTES = 256 << 10
+_CHUNK_BYTES = 1 << 20
 _MOST_PARTS = 10_000
 _PART_WITHIN_S = 120
 """Nothing else notices a server that stops reading in the middle of an upload."""
@@ -101,50 +102,66 @@ async def _abort(s3: S3, where: dict[str, str]) -> None:
         await s3("abort_multipart_upload", **where)
 
 
-async def download(s3: S3, bucket: str, key: str, size: int, path: Path) -> str:
-    """Write an object of ``size`` bytes to a local file and return the SHA-256 of what was written."""
-    digest = hashlib.sha256()
+async def download(s3: S3, bucket: str, key: str, size: int, path: Path) -> None:
+    """Write an object of ``size`` bytes to a new local file."""
+    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
 
-    def write(data: bytes) -> None:
-        file.write(data)
-        digest.update(data)
+    async def save(start: int) -> None:
+        end = min(start + PART_BYTES, size)
+        what = {"Bucket": bucket, "Key": key, "Range": f"bytes={start}-{end - 1}"}
+        await _until_whole(lambda: _save(s3, file, start, **what))
 
-    with path.open("wb") as file:
+    try:
         async with _Window() as window:
             for start in range(0, size, PART_BYTES):
                 if window.full:
-                    await asyncio.to_thread(write, await window.oldest())
-                window.start(fetch(s3, bucket, key, start, min(start + PART_BYTES, size)))
+                    await window.oldest()
+                window.start(save(start))
             while window:
-                await asyncio.to_thread(write, await window.oldest())
-    return digest.hexdigest()
+                await window.oldest()
+    finally:
+        os.close(file)
 
 
 async def fetch(s3: S3, bucket: str, key: str, start: int = 0, end: int | None = None, **what: Any) -> bytes:
-    """Return an object's bytes from ``start`` up to ``end`` (None: all); tried again when they break off."""
+    """Return an object's bytes from ``start`` up to ``end`` (None: all)."""
+    what |= {"Bucket": bucket, "Key": key}
     if end is not None:
         what["Range"] = f"bytes={start}-{end - 1}"
+    return await _until_whole(lambda: _read(s3, **what))
+
+
+async def _until_whole(get: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    """Get again what broke off."""
     for wait_s in (0.1, 0.5, 2.0):
         try:
-            return await _read(s3, Bucket=bucket, Key=key, **what)
+            return await get()
         except _broken_off():
             await asyncio.sleep(wait_s)
-    return await _read(s3, Bucket=bucket, Key=key, **what)
+    return await get()
+
+
+async def _save(s3: S3, file: int, at: int, **what: Any) -> None:
+    async for chunk in _chunks(s3, **what):
+        await asyncio.to_thread(os.pwrite, file, chunk, at)
+        at += len(chunk)
 
 
 async def _read(s3: S3, **what: Any) -> bytes:
+    return b"".join([chunk async for chunk in _chunks(s3, **what)])
+
+
+async def _chunks(s3: S3, **what: Any) -> AsyncIterator[bytes]:
     answer = await s3("get_object", **what)
-    data = bytearray(answer["ContentLength"])  # filled in place: body.read() would hold it twice
-    end = 0
+    left = int(answer["ContentLength"])
     try:
         while chunk := await answer["Body"].read(_CHUNK_BYTES):
-            data[end : end + len(chunk)] = chunk
-            end += len(chunk)
+            left -= len(chunk)
+            yield chunk
     finally:
         answer["Body"].close()
-    if end != len(data):
+    if left:
         raise ConnectionResetError("the object's bytes ended early")
-    return bytes(data)
 
 
 def _broken_off() -> tuple[type[BaseException], ...]:

@@ -91,6 +91,7 @@ class S3Server:
 
     def start(self) -> S3Server:
         """Start the server, or start it again; returns when a signed PUT succeeds."""
+        again = (self.folder / "s3.json").exists()
         self.folder.mkdir(parents=True, exist_ok=True)
         identities = [
             {
@@ -110,7 +111,7 @@ class S3Server:
                 stderr=log,
                 start_new_session=True,  # Ctrl-C ends the tests, which end the server
             )
-        self._wait()
+        self._wait(again)
         return self
 
     def kill(self) -> None:
@@ -165,7 +166,7 @@ class S3Server:
         # In the system's folder, since a socket's whole path may have 100 characters only.
         return Path(tempfile.gettempdir()) / f"mltemporal-weed-{self._ports['s3']}-{part}.sock"
 
-    def _wait(self) -> None:
+    def _wait(self, again: bool) -> None:
         from botocore.exceptions import BotoCoreError, ClientError
 
         assert self._process is not None
@@ -173,7 +174,9 @@ class S3Server:
         deadline = time.monotonic() + _START_WITHIN_S
         while True:
             try:
-                client.put_object(Bucket=self._buckets[-1], Key="ready", Body=b"")
+                if again:  # its volumes are found a little later than new ones are made
+                    client.get_object(Bucket=self._buckets[-1], Key="ready")["Body"].read()
+                client.put_object(Bucket=self._buckets[-1], Key="ready", Body=b"ready" * 1000)
                 return
             except (BotoCoreError, ClientError):
                 if self._process.poll() is not None or time.monotonic() > deadline:

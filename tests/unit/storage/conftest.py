@@ -72,3 +72,9 @@ def answering(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Answer], St
             return Storage("s3://data/prefix")
 
         yield start
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """New connections try a thing twice only."""
+    monkeypatch.setattr("mltemporal.storage.s3._ATTEMPTS", 2)

@@ -99,6 +99,7 @@ def doomed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], S3Se
     server.kill()
 
 
+@pytest.mark.usefixtures("impatient")
 def test_a_server_killed_in_the_middle_is_told_and_nothing_half_is_left(
     doomed: S3Server, middling: Path
 ) -> None:
@@ -130,9 +131,8 @@ def test_a_server_killed_in_the_middle_is_told_and_nothing_half_is_left(
     assert bytes(MIDDLING) == storage.get_bytes(again)
 
 
-def test_a_server_that_stops_answering_is_told_within_a_minute(
-    doomed: S3Server, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.usefixtures("impatient")
+def test_a_server_that_stops_answering_is_told(doomed: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("mltemporal.storage.s3._READ_TIMEOUT_S", 1)
     monkeypatch.setenv("AWS_REGION", "eu-west-1")  # another environment: it connects anew
     storage = Storage("s3://data/prefix")
@@ -181,14 +181,15 @@ def test_an_upload_that_failed_in_silence_is_noticed(answering: Callable[[Answer
     ) == str(caught.value)
 
 
-def test_the_notes_of_one_job_go_together_over_several_pages(remote: Storage) -> None:
-    with ThreadPoolExecutor(16) as pool:
-        list(pool.map(lambda i: remote.put_note("training-1", f"{i}/output", i), range(1050)))
+def test_the_notes_of_one_job_go_together_over_several_pages(
+    remote: Storage, monkeypatch: pytest.MonkeyPatch, files: Callable[[Storage], list[str]]
+) -> None:
+    monkeypatch.setattr("mltemporal.storage.s3_listing.PAGE_KEYS", 3)
+    for i in range(7):
+        remote.put_note("training-1", f"{i}/output", i)
     remote.put_note("training-10", "spec", 10)
     remote.discard_notes("training-1")
-    assert remote.get_note("training-1", "0/output", int) is None
-    assert remote.get_note("training-1", "1049/output", int) is None
-    assert 10 == remote.get_note("training-10", "spec", int)
+    assert ["jobs/training-10/spec.json"] == files(remote)
 
 
 def test_many_threads_share_one_connection(remote: Storage) -> None:
@@ -237,7 +238,7 @@ def test_a_local_storage_loads_no_s3_library(tmp_path: Path) -> None:
 
 
 def test_the_memory_of_a_transfer_is_bounded(remote: Storage, tmp_path: Path) -> None:
-    """Of seven parts, four on their way and the one just received are held; none in an upload."""
+    """No part is held as a whole, neither on its way up nor down."""
     path = tmp_path / "object"
     path.write_bytes(bytes(112 << 20))
     remote.put_bytes(b"connected")
@@ -249,4 +250,4 @@ def test_the_memory_of_a_transfer_is_bounded(remote: Storage, tmp_path: Path) ->
     finally:
         tracemalloc.stop()
     assert ObjectRef(sha256=hashlib.sha256(path.read_bytes()).hexdigest(), size_bytes=112 << 20) == ref
-    assert peak < 6 * (16 << 20)
+    assert peak < 32 << 20
