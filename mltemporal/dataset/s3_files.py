@@ -72,4 +72,4 @@ async def _listed(
 
 
 def _found(bucket: str, entry: dict[str, Any]) -> Found:
-    return Found(f"s3://{bucket}/{entry['Key']}", int(entry["Size"]), str(entry["ETag"]))
+    return Found(f"s3://{bucket}/{entry['Key']}", int(entry["Size"]), str(entry.get("ETag", "")))

@@ -87,7 +87,7 @@ async def _size(call: S3, bucket: str, key: str) -> int:
         return int((await call("head_object", Bucket=bucket, Key=key))["ContentLength"])
     except Exception as error:
         code, _ = answer_of(error)
-        if code.isdecimal() and code != "404":  # a HEAD has no body that could say why; a listing has
+        if code in ("400", "401", "403"):  # a HEAD has no body that could say why; a listing has
             await call("list_objects_v2", Bucket=bucket, Prefix=key, MaxKeys=1)
         raise
 

@@ -66,13 +66,18 @@ def place_of(url: str) -> Place:
     """Return the place that ``url`` (a directory, or ``s3://bucket/prefix``) names; does no I/O.
 
     Raises:
-        InvalidRequest: it has another scheme.
+        InvalidRequest: it has another scheme, or holds keys.
     """
-    scheme, separator, _ = url.partition("://")
+    scheme, separator, rest = url.partition("://")
     if not separator:
         from mltemporal.storage.folder import Folder
 
         return Folder(url)
+    if "@" in rest.partition("/")[0]:
+        raise InvalidRequest(
+            f"the URI of the storage ({scheme}://…) holds keys, and it is shown and recorded in many places",
+            "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, and MLTEMPORAL_STORAGE_URL to s3://bucket/prefix",
+        )
     if scheme == "s3":
         from mltemporal.storage.bucket import Bucket
 

@@ -23,7 +23,7 @@ class ObjectFile(io.RawIOBase):
     def __init__(self, url: str, size_bytes: int, etag: str, *, ahead_bytes: int = 0) -> None:
         self._bucket, _, self._key = url.removeprefix("s3://").partition("/")
         self._size = size_bytes
-        self._etag = etag
+        self._same = {"IfMatch": etag} if etag else {}
         self._ahead = ahead_bytes
         self._at = 0
         self._buffer = b""
@@ -54,7 +54,7 @@ class ObjectFile(io.RawIOBase):
         if not (self._buffer_at <= self._at and end <= self._buffer_at + len(self._buffer)):
             self._buffer = b""  # before the next one comes: both at once are not needed
             until = min(max(end, self._at + self._ahead), self._size)
-            self._buffer = s3.call(fetch, self._bucket, self._key, self._at, until, IfMatch=self._etag)
+            self._buffer = s3.call(fetch, self._bucket, self._key, self._at, until, **self._same)
             self._buffer_at = self._at
         data = self._buffer[self._at - self._buffer_at : end - self._buffer_at]
         self._at = end

@@ -142,9 +142,11 @@ async def _until_whole(get: Callable[[], Coroutine[Any, Any, T]]) -> T:
 
 
 async def _save(s3: S3, file: int, at: int, **what: Any) -> None:
+    # Not written in a thread: cancelled, it would go on and write into whatever has the file's number then.
     async for chunk in _chunks(s3, **what):
-        await asyncio.to_thread(os.pwrite, file, chunk, at)
-        at += len(chunk)
+        end = at + len(chunk)
+        while at < end:  # a disk that is almost full takes less than it is given
+            at += os.pwrite(file, memoryview(chunk)[at - end :], at)
 
 
 async def _read(s3: S3, **what: Any) -> bytes:

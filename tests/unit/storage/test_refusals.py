@@ -228,6 +228,12 @@ def test_secrets_in_a_servers_words_are_not_repeated(
     ) == caught.value.what
 
 
+def test_keys_in_the_uri_are_refused_and_not_repeated() -> None:
+    with pytest.raises(InvalidRequest, match=r"the URI of the storage \(s3://…\) holds keys") as caught:
+        Storage("s3://ADMINKEY:admin-secret@data/prefix")
+    assert "admin-secret" not in str(caught.value)
+
+
 def test_a_server_that_is_not_s3_is_told(answering: Callable[[Answer], Storage]) -> None:
     storage = answering(lambda *_: (404, b"<html>Not found</html>"))
     what = "storage 's3://data/prefix' could not write a probe: what answered is no S3 server"
