@@ -60,7 +60,7 @@ class LauncherContract:
         spec = make_spec("print('one'); print('two')")
         await launcher.start(spec, 1)
         output, end = await followed(launcher, f"{spec.key}-1")
-        assert b"one\n" in output
+        assert b"one\n" in output, (output, end)
         assert b"two\n" in output
         assert (end.phase, end.exit_code, end.position) == (Phase.SUCCEEDED, 0, len(output))
 

@@ -118,6 +118,8 @@ class TestLocalLauncher(LauncherContract):
             ({"pod": PodOptions(template={})}, "cannot honour pod_template="),
         ],
     )
-    def test_what_a_process_of_this_machine_cannot_have_is_refused(self, launcher, store_script, wanted, said):
+    def test_what_a_process_of_this_machine_cannot_have_is_refused(
+        self, launcher, store_script, wanted, said
+    ):
         with pytest.raises(InvalidRequest, match=said):
             launcher.check(store_script("", **wanted))

@@ -55,6 +55,6 @@ def test_a_value_that_cannot_be_is_named(name: str, text: str) -> None:
 
 
 def test_a_password_is_not_shown() -> None:
-    settings = load_settings({"MLTEMPORAL_DATABASE_URL": "postgresql://me:secret@db/jobs"})
-    assert "secret" not in repr(settings)
+    settings = load_settings({"MLTEMPORAL_DATABASE_URL": "postgresql://me:swordfish@db/jobs"})
+    assert "swordfish" not in repr(settings)
     assert os.path.isabs(settings.storage_url)

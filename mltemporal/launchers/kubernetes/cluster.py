@@ -24,6 +24,8 @@ class JobState:
 
     job: Json
     pods: tuple[Json, ...]
+    gone: tuple[Json, ...]
+    """Pods that are no more, as they were last: an evicted one goes before its Job says that it failed."""
     warnings: dict[str, Json]
 
 
@@ -37,6 +39,7 @@ class Cluster:
         self._pods = Reflector(api, "pods", self._pod_changed, label_selector=ours)
         self._events = Reflector(api, "events", self._warned, field_selector="type=Warning")
         self._pods_of: dict[str, dict[str, Json]] = defaultdict(dict)
+        self._gone: dict[str, list[Json]] = defaultdict(list)
         self._warnings: dict[str, Json] = {}
         self._waiting: dict[str, set[asyncio.Event]] = defaultdict(set)
         self._tasks = [
@@ -85,8 +88,16 @@ class Cluster:
         )
         about = [name, *(pod["metadata"]["name"] for pod in pods)]
         return JobState(
-            job, tuple(pods), {each: self._warnings[each] for each in about if each in self._warnings}
+            job,
+            tuple(pods),
+            tuple(self._gone.get(name, ())),
+            {each: self._warnings[each] for each in about if each in self._warnings},
         )
+
+    def alive(self, name: str) -> list[str]:
+        """Return the pods that run under the name of a Job, whether or not there still is one."""
+        pods = self._pods_of.get(name, {}).items()
+        return [pod for pod, found in pods if found["status"].get("phase") not in ("Succeeded", "Failed")]
 
     async def change(self, name: str, within_s: float) -> None:
         """Wait until something about the Job changes, at most so long."""
@@ -101,7 +112,10 @@ class Cluster:
                 del self._waiting[name]
 
     def _job_changed(self, job: Json) -> None:
-        self._wake(job["metadata"]["name"])
+        name = job["metadata"]["name"]
+        if name not in self.jobs.objects:
+            self._gone.pop(name, None)
+        self._wake(name)
 
     def _pod_changed(self, pod: Json) -> None:
         name, job = pod["metadata"]["name"], pod["metadata"]["labels"].get(_JOB_OF_POD, "")
@@ -109,6 +123,8 @@ class Cluster:
             self._pods_of[job][name] = pod
         else:
             self._pods_of[job].pop(name, None)
+            if job in self.jobs.objects and not self.jobs.objects[job]["spec"].get("suspend"):
+                self._gone[job].append(pod)
             if not self._pods_of[job]:
                 del self._pods_of[job]
         self._wake(job)

@@ -7,16 +7,27 @@ Kubernetes would let wait for ever (a bad image name) is FAILED here, whatever i
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import Any
 
 from mltemporal.launchers.base import Phase, Sighting
 from mltemporal.launchers.kubernetes.cluster import JobState
 from mltemporal.launchers.kubernetes.manifest import STOPPED
-from mltemporal.launchers.kubernetes.pods import end_of, finished_at, is_over, look, shortened, terminated
+from mltemporal.launchers.kubernetes.pods import (
+    end_of,
+    finished,
+    hopeless,
+    is_over,
+    look,
+    not_yet,
+    shortened,
+    terminated,
+    when,
+)
 
 Json = dict[str, Any]
 
-_NOT_ALLOWED = re.compile(r"is forbidden: (?!exceeded quota)|violates PodSecurity|not found", re.IGNORECASE)
+_NOT_ALLOWED = re.compile(r"is forbidden: (?!exceeded quota)|violates PodSecurity", re.IGNORECASE)
 
 
 def sighting(state: JobState, now: float) -> Sighting:
@@ -33,12 +44,10 @@ def _finished(state: JobState) -> Sighting | None:
     if "Failed" not in finished:
         return None
     if STOPPED not in _annotations(state) and finished["Failed"].get("reason") == "DeadlineExceeded":
-        return Sighting(
-            phase=Phase.FAILED, reason="its time was over\nNext step: give it more: train(…, timeout='48h')"
-        )
+        return hopeless("its time was over", "give it more: train(…, timeout='48h')")
     if STOPPED in _annotations(state):
         return _stopped(state)
-    return _first_end(state) or Sighting(
+    return _first_end([*state.gone, *state.pods]) or Sighting(
         phase=Phase.INTERRUPTED, reason="its pod is gone: deleted, or its node was lost"
     )
 
@@ -57,7 +66,7 @@ def _ended(state: JobState) -> Sighting | None:
     ends = [terminated(pod) for pod in state.pods]
     if sum(1 for end in ends if end and end["exitCode"] == 0) >= state.job["spec"].get("completions", 1):
         return Sighting(phase=Phase.SUCCEEDED, exit_code=0)
-    first = _first_end(state)
+    first = _first_end(state.pods)
     if first is None:
         return None
     if any(not is_over(pod) and not terminated(pod) for pod in state.pods):
@@ -67,7 +76,7 @@ def _ended(state: JobState) -> Sighting | None:
 
 def _waiting(state: JobState, now: float) -> Sighting:
     if not state.pods:
-        return _without_pod(state)
+        return _without_pod(state, now)
     found = [look(pod, state.warnings.get(pod["metadata"]["name"]), now) for pod in state.pods]
     # One pod tells of all: the one that ends the attempt, else the one that holds it up.
     order = (Phase.FAILED, Phase.INTERRUPTED, Phase.QUEUED, Phase.RUNNING, Phase.SUCCEEDED)
@@ -75,7 +84,7 @@ def _waiting(state: JobState, now: float) -> Sighting:
     return Sighting(phase=Phase.RUNNING) if worst.phase is Phase.SUCCEEDED else worst
 
 
-def _without_pod(state: JobState) -> Sighting:
+def _without_pod(state: JobState, now: float) -> Sighting:
     warning = state.warnings.get(state.job["metadata"]["name"])
     if warning is None or warning.get("reason") != "FailedCreate":
         return Sighting(phase=Phase.QUEUED, reason="waiting for its pod to be made")
@@ -84,11 +93,15 @@ def _without_pod(state: JobState) -> Sighting:
         return Sighting(
             phase=Phase.QUEUED, reason=f"the namespace's quota is used up, it waits for room: {message}"
         )
+    if "not found" in message:  # a service account, say: a new namespace has its own only after a moment
+        waited_s = now - when(state.job["metadata"]["creationTimestamp"])
+        return not_yet(
+            f"its pod cannot be made: {message}", "make what is missing, or name another", waited_s
+        )
     if _NOT_ALLOWED.search(message):
-        return Sighting(
-            phase=Phase.FAILED,
-            reason=f"the cluster does not allow its pod: {message}\n"
-            "Next step: correct the pod template, or ask who runs the namespace",
+        return hopeless(
+            f"the cluster does not allow its pod: {message}",
+            "correct the pod template, or ask who runs the namespace",
         )
     return Sighting(phase=Phase.QUEUED, reason=f"its pod cannot be made yet: {message}")
 
@@ -99,9 +112,9 @@ def _stopped(state: JobState) -> Sighting:
     return Sighting(phase=Phase.INTERRUPTED, exit_code=code, reason="stopped")
 
 
-def _first_end(state: JobState) -> Sighting | None:
-    """How the first pod ended that did not succeed; the others end because of it."""
-    ends = [(finished_at(pod), end_of(pod)) for pod in state.pods]
+def _first_end(pods: Iterable[Json]) -> Sighting | None:
+    """How the first of the pods ended that did not succeed; the others end because of it."""
+    ends = [(finished(pod), end_of(pod)) for pod in pods]
     bad = [(at, end) for at, end in ends if end is not None and end.phase is not Phase.SUCCEEDED]
     return min(bad, key=lambda each: each[0])[1] if bad else None
 

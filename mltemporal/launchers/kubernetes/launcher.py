@@ -152,15 +152,12 @@ class KubernetesLauncher:
         cluster = await self._ready()
         now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         change = {"metadata": {"annotations": {STOPPED: now}}, "spec": {"suspend": True}}
-        if not await self._patch(cluster, name, change):
-            return
+        await self._patch(cluster, name, change)
         if await self._until_no_pod(cluster, name, grace_s):
             return
         for grace in (1, 0):  # 0 also where the node does not answer
-            state = cluster.state(name)
-            for pod in state.pods if state else ():
-                path = cluster.api.path("pods", pod["metadata"]["name"])
-                await cluster.api.delete(path, gracePeriodSeconds=grace)
+            for pod in cluster.alive(name):
+                await cluster.api.delete(cluster.api.path("pods", pod), gracePeriodSeconds=grace)
             if await self._until_no_pod(cluster, name, _SLACK_S):
                 return
         raise ServiceUnavailable(f"the pods of {name!r} do not end", "look at them with kubectl")
@@ -168,9 +165,9 @@ class KubernetesLauncher:
     async def delete(self, name: str) -> None:
         """Remove a Job that has ended, with its pods and its Service; returns when the pods are gone."""
         seen = await self.find(name)
+        cluster = await self._ready()
         if seen is None or not seen.phase.final:
             return
-        cluster = await self._ready()
         await cluster.api.delete(cluster.api.path("jobs", name), propagationPolicy="Foreground")
         deadline = time.monotonic() + _SLACK_S
         while cluster.state(name) is not None and time.monotonic() < deadline:
@@ -221,7 +218,8 @@ class KubernetesLauncher:
     def _look(self, cluster: Cluster, name: str) -> Sighting:
         state = cluster.state(name)
         if state is None:
-            return Sighting(phase=Phase.INTERRUPTED, reason="its Job was deleted")
+            phase = Phase.RUNNING if cluster.alive(name) else Phase.INTERRUPTED
+            return Sighting(phase=phase, reason="its Job was deleted")
         seen = sighting(state, time.time())
         if cluster.trouble is not None and not seen.phase.final:
             return replace(seen, reason=f"{cluster.trouble.what}; what is shown may be old")
@@ -240,9 +238,7 @@ class KubernetesLauncher:
 
     async def _until_no_pod(self, cluster: Cluster, name: str, within_s: float) -> bool:
         deadline = time.monotonic() + within_s
-        while (state := cluster.state(name)) is not None:
-            if all(pod["status"].get("phase") in ("Succeeded", "Failed") for pod in state.pods):
-                return True
+        while cluster.alive(name):
             left = deadline - time.monotonic()
             if left <= 0:
                 return False

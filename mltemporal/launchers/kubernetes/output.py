@@ -27,6 +27,7 @@ _STAMP = re.compile(rb"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?(?:Z|([+-
 _INDEX = "batch.kubernetes.io/job-completion-index"
 _CHUNK_BYTES = 256 << 10
 _PAUSE_S = 0.2
+_SILENCE_S = 3.0
 
 
 @dataclass(frozen=True, order=True)
@@ -69,6 +70,7 @@ class RankOutput:
         self._size = 0
         self._taken = asyncio.Event()
         self.arrived = asyncio.Event()
+        self._heard_at = 0.0
         self._exhausted: set[str] = set()
         self._task = asyncio.create_task(self._run(), name=f"output of {name} rank {rank}")
 
@@ -103,7 +105,7 @@ class RankOutput:
             name = pod["metadata"]["name"]
             partial = None
             try:
-                partial = await self._follow(name)
+                partial = await self._until_silent(name)
             except (NotFound, InvalidRequest) as error:  # the pod, or its log, is gone; or not there yet
                 log.debug("%s", error)
             except MLTemporalError as error:
@@ -118,8 +120,7 @@ class RankOutput:
     async def _has_ended(self, name: str) -> bool:
         """Whether the container has ended: the cluster says so a moment after the stream ends, or was cut."""
         for _ in range(10):
-            current = self._pod()
-            if current is None or current["metadata"]["name"] != name or _ended(current):
+            if self._is_over(name):
                 return True
             await self._cluster.change(self._name, _PAUSE_S)
         return False
@@ -133,6 +134,29 @@ class RankOutput:
         unread = [pod for pod in pods if pod["metadata"]["name"] not in self._exhausted]
         return unread[0] if unread else None
 
+    async def _until_silent(self, pod: str) -> tuple[int, bytes] | None:
+        """Read the pod's log to its end.
+
+        The stream of a container that ended in the wrong moment may stay open for ever. So of one
+        that has ended, silence ends it too.
+        """
+        reading = asyncio.create_task(self._follow(pod))
+        self._heard_at = time.monotonic()
+        try:
+            while True:
+                await asyncio.wait([reading], timeout=1.0)
+                if reading.done():
+                    return reading.result()
+                silent_s = time.monotonic() - self._heard_at
+                if self._is_over(pod) and silent_s > _SILENCE_S and self._size < _CHUNK_BYTES:
+                    return None
+        finally:
+            reading.cancel()
+
+    def _is_over(self, pod: str) -> bool:
+        current = self._pod()
+        return current is None or current["metadata"]["name"] != pod or _ended(current)
+
     async def _follow(self, pod: str) -> tuple[int, bytes] | None:
         """Read to the stream's end; return a last line that has no newline, as it may be cut."""
         path = self._cluster.api.path("pods", pod, sub="log")
@@ -143,6 +167,7 @@ class RankOutput:
         passed = 0  # lines of the cursor's own time that were read before
         async with self._cluster.api.stream(path, **query) as lines:
             async for line in lines:
+                self._heard_at = time.monotonic()
                 ns, text = _split(line, self._read.ns)
                 if ns < begin.ns:
                     continue

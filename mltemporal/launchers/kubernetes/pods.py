@@ -53,7 +53,7 @@ def _being_deleted(pod: Json, now: float) -> Sighting | None:
     deleted = pod["metadata"].get("deletionTimestamp")
     if not deleted:
         return None
-    if now - _time(deleted) > _LOST_AFTER_S:  # the time is when its grace is over
+    if now - when(deleted) > _LOST_AFTER_S:  # the time is when its grace is over
         return Sighting(phase=Phase.INTERRUPTED, reason=f"its node {_node(pod)!r} was lost")
     return Sighting(phase=Phase.RUNNING, reason="its pod is being ended")
 
@@ -93,7 +93,7 @@ def _unschedulable(condition: Json) -> str:
 
 def _held_up(pod: Json, warning: Json | None, now: float) -> Sighting | None:
     """Why a container of the pod does not start."""
-    waited_s = now - _time(pod["status"].get("startTime"))
+    waited_s = now - when(pod["status"].get("startTime"))
     for status in _statuses(pod):
         if waiting := status.get("state", {}).get("waiting"):
             return _why_waiting(status, waiting, warning or {}, waited_s)
@@ -104,19 +104,19 @@ def _why_waiting(status: Json, waiting: Json, warning: Json, waited_s: float) ->
     reason, message = waiting.get("reason", ""), shortened(waiting.get("message", ""))
     image, warned = status.get("image", ""), shortened(warning.get("message", ""))
     if reason in ("InvalidImageName", "ErrImageNeverPull"):
-        return _hopeless(f"the image {image!r} cannot be used ({reason}): {message}", "correct image=")
+        return hopeless(f"the image {image!r} cannot be used ({reason}): {message}", "correct image=")
     if reason in _PULL:
         detailed = "rpc error" in message or "failed" in message.lower()
         return _not_pulled(image, message if detailed else warned or message, waited_s)
     if reason in _CONFIG:
-        return _later(
+        return not_yet(
             f"its container cannot be made: {message}",
             "check secrets=, volumes= and the image's user",
             waited_s,
         )
     if warning.get("reason") in ("FailedMount", "FailedAttachVolume"):
         waited_s = waited_s if "not found" in warned else 0.0
-        return _later(f"a volume cannot be mounted: {warned}", "check volumes= and secrets=", waited_s)
+        return not_yet(f"a volume cannot be mounted: {warned}", "check volumes= and secrets=", waited_s)
     if reason == "CrashLoopBackOff":
         return Sighting(phase=Phase.QUEUED, reason=f"container {status['name']!r} crashes again and again")
     return Sighting(phase=Phase.QUEUED, reason="its pod is being made ready: image, volumes, network")
@@ -124,32 +124,33 @@ def _why_waiting(status: Json, waiting: Json, warning: Json, waited_s: float) ->
 
 def _not_pulled(image: str, told: str, waited_s: float) -> Sighting:
     if _NO_SUCH_IMAGE.search(told) or waited_s > _PULL_PATIENCE_S:
-        return _hopeless(
+        return hopeless(
             f"the image {image!r} cannot be pulled: {told}",
             "check its name and tag, that the registry can be reached, and image_pull_secrets=",
         )
     return Sighting(phase=Phase.QUEUED, reason=f"the image {image!r} is not pulled yet: {told}")
 
 
-def _later(what: str, next_step: str, waited_s: float) -> Sighting:
-    """What may come right within moments (a Secret that is made at the same time), and then no more."""
+def not_yet(what: str, next_step: str, waited_s: float) -> Sighting:
+    """Return where it stands with what may come right within moments, and then no more."""
     return (
-        _hopeless(what, next_step)
+        hopeless(what, next_step)
         if waited_s > _CONFIG_PATIENCE_S
         else Sighting(phase=Phase.QUEUED, reason=what)
     )
 
 
-def _hopeless(what: str, next_step: str) -> Sighting:
+def hopeless(what: str, next_step: str) -> Sighting:
+    """Return the end of what another attempt would not help."""
     return Sighting(phase=Phase.FAILED, reason=f"{what}\nNext step: {next_step}")
 
 
 def end_of(pod: Json) -> Sighting | None:
     """Return how the pod's training ended; None where it has not."""
-    status, end = pod["status"], terminated(pod)
+    end = terminated(pod)
     if end and end["exitCode"] == 0:
         return Sighting(phase=Phase.SUCCEEDED, exit_code=0)
-    if status.get("phase") != "Failed" and not end:
+    if pod["status"].get("phase") != "Failed" and not end:
         return None
     found = _platforms_doing(pod, end) or _own_doing(pod, end)
     return replace(found, exit_code=end["exitCode"] if end and found.exit_code is None else found.exit_code)
@@ -161,10 +162,8 @@ def _platforms_doing(pod: Json, end: Json | None) -> Sighting | None:
         return None
     if status.get("reason") == "Evicted":
         return _evicted(shortened(status.get("message", "")))
-    for condition in status.get("conditions", []):
-        if condition["type"] == "DisruptionTarget" and condition["status"] == "True":
-            said = _DISRUPTIONS.get(condition.get("reason", ""), condition.get("message", "disrupted"))
-            return Sighting(phase=Phase.INTERRUPTED, reason=said)
+    if found := _disrupted(pod):
+        return found
     if not end or end.get("reason") == "ContainerStatusUnknown":
         said = status.get("message") or status.get("reason") or "its node lost sight of it"
         return Sighting(phase=Phase.INTERRUPTED, reason=shortened(said))
@@ -173,17 +172,25 @@ def _platforms_doing(pod: Json, end: Json | None) -> Sighting | None:
     return None
 
 
+def _disrupted(pod: Json) -> Sighting | None:
+    for condition in pod["status"].get("conditions", []):
+        if condition["type"] == "DisruptionTarget" and condition["status"] == "True":
+            said = _DISRUPTIONS.get(condition.get("reason", ""), condition.get("message", "disrupted"))
+            return Sighting(phase=Phase.INTERRUPTED, reason=said)
+    return None
+
+
 def _own_doing(pod: Json, end: Json | None) -> Sighting:
     assert end is not None  # without, it was the platform
     code: int = end["exitCode"]
     if end.get("reason") == "OOMKilled":
         limit = _limit(pod, "memory")
-        return _hopeless(
+        return hopeless(
             f"it ran out of memory (OOMKilled){f' at its limit of {limit}' if limit else ''}",
             'give it more: train(…, resources={"memory": "8Gi"}), or use less',
         )
     if end.get("reason") in ("ContainerCannotRun", "StartError"):
-        return _hopeless(
+        return hopeless(
             f"its program cannot be started: {shortened(end.get('message', ''))}",
             "check that the image holds it (Python and mltemporal, or command=)",
         )
@@ -194,7 +201,7 @@ def _own_doing(pod: Json, end: Json | None) -> Sighting:
 
 def _evicted(message: str) -> Sighting:
     if "exceed" in message.lower() and ("local ephemeral" in message or "total limit" in message):
-        return _hopeless(
+        return hopeless(
             f"it wrote more than it may: {message}",
             'give it more: train(…, resources={"ephemeral-storage": "20Gi"}), or mount a volume',
         )
@@ -232,9 +239,15 @@ def _limit(pod: Json, name: str) -> str:
     return str(container.get("resources", {}).get("limits", {}).get(name, ""))
 
 
-def finished_at(pod: Json) -> str:
-    """Return when the pod's training ended, as text that sorts."""
-    return str((terminated(pod) or {}).get("finishedAt") or pod["metadata"].get("deletionTimestamp") or "9")
+def finished(pod: Json) -> tuple[bool, str]:
+    """Return what sorts pods by when they ended; times have seconds only.
+
+    Those that were deleted for no reason of their own come last: they ended because another had.
+    """
+    followed = bool(pod["metadata"].get("deletionTimestamp")) and _disrupted(pod) is None
+    return followed, str(
+        (terminated(pod) or {}).get("finishedAt") or pod["metadata"].get("deletionTimestamp") or "9"
+    )
 
 
 def _signal(number: int) -> str:
@@ -244,7 +257,8 @@ def _signal(number: int) -> str:
         return ""
 
 
-def _time(text: str | None) -> float:
+def when(text: str | None) -> float:
+    """Return a time of the cluster in seconds since the epoch; a time that has not come is far away."""
     return datetime.fromisoformat(text).timestamp() if text else float("inf")
 
 

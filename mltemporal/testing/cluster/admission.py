@@ -47,7 +47,12 @@ def create(store: Store, resource: str, namespace: str, body: Object, *, dry_run
         _admit_pod(store, body)
     if resource in ("pods", "jobs"):
         quotas.admit(store, resource, body)
-    return body if dry_run else store.insert(resource, body)
+    if dry_run:
+        return body
+    stored = store.insert(resource, body)
+    if resource == "namespaces":  # the service account controller's work
+        create(store, "serviceaccounts", name, {"metadata": {"name": "default"}})
+    return stored
 
 
 def _place(store: Store, resource: str, namespace: str, meta: Object) -> None:

@@ -10,7 +10,6 @@ from collections.abc import Callable
 from typing import Any
 
 from mltemporal.testing.cluster import quantities
-from mltemporal.testing.cluster.selectors import matches_labels
 from mltemporal.testing.cluster.store import Object, Store
 from mltemporal.testing.cluster.volumes import contents
 
@@ -106,15 +105,12 @@ def command_line(container: Object, env: dict[str, str], entrypoint: tuple[str, 
 
 
 def host_names(store: Store, namespace: str) -> Callable[[str], str]:
-    """Return what replaces the names of pods behind headless Services by 127.0.0.1."""
-    domains = []
-    for service in store.all("services", namespace):
-        subdomain, wanted = service["metadata"]["name"], service["spec"].get("selector") or {}
-        if service["spec"].get("clusterIP") == "None" and any(
-            pod["spec"].get("subdomain") == subdomain and matches_labels(pod, wanted)
-            for pod in store.all("pods", namespace)
-        ):
-            domains.append(re.escape(subdomain))
+    """Return what replaces the names of pods that have a subdomain by 127.0.0.1.
+
+    Their headless Service may come a moment later: a process is started once, DNS would be asked again.
+    """
+    subdomains = {pod["spec"].get("subdomain") for pod in store.all("pods", namespace)}
+    domains = sorted(re.escape(subdomain) for subdomain in subdomains if subdomain)
     if not domains:
         return lambda text: text
     tail = rf"(?:\.{re.escape(namespace)}(?:\.svc(?:\.cluster\.local)?)?)?"

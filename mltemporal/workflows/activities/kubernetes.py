@@ -89,6 +89,8 @@ class JobActivities:
             )
         try:
             end = await self._follow(launcher, job, attempt)
+        except NotFound as gone:  # somebody removed it; what it left may still be a result
+            end = Sighting(phase=Phase.INTERRUPTED, reason=gone.what)
         except asyncio.CancelledError:
             details = activity.cancellation_details()
             if details is not None and details.cancel_requested:
@@ -292,16 +294,22 @@ class JobActivities:
         return f"{last_words}\n{end.reason or 'it ended without a result'}".strip()
 
     async def _keep_log(self, launcher: Launcher, job: JobRow, attempt: Attempt, name: str) -> str | None:
-        """Store the attempt's whole output where the database holds only its end; return the reference."""
+        """Store the attempt's whole output where the database holds only its end; return the reference.
+
+        It is as whole as the platform has kept it; None where that has nothing any more.
+        """
         place = await asyncio.to_thread(self._database.progress.place, job.id, attempt.number)
         if place.position <= LOG_KEPT_BYTES:
             return None
         with tempfile.TemporaryDirectory(prefix="mltemporal-") as folder:
             path = Path(folder) / "log"
             async with beating():
-                with path.open("wb") as file:
-                    async for seen in launcher.follow(name, 0):
-                        file.write(seen.output)
+                try:
+                    with path.open("wb") as file:
+                        async for seen in launcher.follow(name, 0):
+                            file.write(seen.output)
+                except NotFound:
+                    return None
                 return encode(await asyncio.to_thread(self._storage.put_file, path, format="text"))
 
     def _finish(self, job: JobRow, outcome: Outcome) -> None:
