@@ -153,11 +153,12 @@ def plainly() -> Iterator[None]:
     except Exception as error:
         code, message = answer_of(error)
         if code in ("NoSuchKey", "404"):
-            raise FileNotFoundError(errno.ENOENT, "there is no such object") from error
+            raise FileNotFoundError(errno.ENOENT, "there is no such object") from None
         told = _by_code(code, message) if code else _by_class(error)
         if told is None:
             raise
-        raise PlaceError(told.reason, told.next_step, retryable=told.retryable) from error
+        # Without its cause: what libraries and servers say may hold a key, and tracebacks are recorded.
+        raise PlaceError(told.reason, told.next_step, retryable=told.retryable) from None
 
 
 def answer_of(error: BaseException) -> tuple[str, str]:
