@@ -12,6 +12,8 @@ from mltemporal.storage import Storage
 
 JOB_VARIABLE = "MLTEMPORAL_JOB"
 """Environment variable that tells child processes of a job which job it is."""
+STORAGE_PATIENCE_S = 600.0
+"""How long a job waits for a storage that is away: what it has computed is worth more."""
 
 
 @dataclass(frozen=True)
@@ -64,5 +66,7 @@ def current() -> Job | None:
     """Return the job of this process or of the process that started it; None outside a job."""
     if _job is None and (text := os.environ.get(JOB_VARIABLE)):
         inherited = decode(text, _Inherited)
-        enter(Job(Storage(inherited.storage), inherited.key, inherited.attempt))
+        enter(
+            Job(Storage(inherited.storage, patience_s=STORAGE_PATIENCE_S), inherited.key, inherited.attempt)
+        )
     return _job

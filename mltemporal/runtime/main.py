@@ -8,7 +8,7 @@ from typing import Any
 
 from mltemporal.errors import MLTemporalError
 from mltemporal.runtime import context, packages, reporting, stopping
-from mltemporal.runtime.context import Job
+from mltemporal.runtime.context import STORAGE_PATIENCE_S, Job
 from mltemporal.runtime.failure import failure_of, users_traceback
 from mltemporal.runtime.trainers import Trained, trainer_for
 from mltemporal.specs import ModelRef, ObjectRef, RunFailure, RunOutput
@@ -26,7 +26,7 @@ def main(argv: list[str]) -> int:
     _write_whole_lines()
     stopping.stop_on_sigterm()
     storage, key, attempt = argv
-    job = Job(Storage(storage), key, int(attempt))
+    job = Job(Storage(storage, patience_s=STORAGE_PATIENCE_S), key, int(attempt))
     try:
         context.enter(job)
         _run(job)

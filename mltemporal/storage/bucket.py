@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, TypeVar
 
 from mltemporal.storage import s3
 from mltemporal.storage.hashing import sha256_of
@@ -14,12 +17,17 @@ from mltemporal.storage.s3_errors import answer_of
 from mltemporal.storage.s3_listing import pages
 from mltemporal.storage.s3_transfer import S3, download, fetch, upload
 
+T = TypeVar("T")
+
+_LONGEST_WAIT_S = 15.0
+_log = logging.getLogger(__name__)
+
 
 class Bucket:
     """A `Place` at ``s3://bucket/prefix``."""
 
-    def __init__(self, url: str) -> None:
-        self._url = url.rstrip("/")
+    def __init__(self, url: str, patience_s: float = 0.0) -> None:
+        self._patience_s = patience_s
         self._bucket, _, prefix = url.removeprefix("s3://").partition("/")
         self._prefix = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
 
@@ -30,35 +38,35 @@ class Bucket:
     def holds(self, name: str, size_bytes: int) -> bool:
         """Whether there is an object of that size; a missing bucket holds nothing."""
         try:
-            return s3.call(_size, self._bucket, self._key(name)) == size_bytes
+            return self._call(_size, self._key(name)) == size_bytes
         except FileNotFoundError:
             return False
 
     def size(self, name: str) -> int:
         """Return the size in bytes."""
-        return s3.call(_size_in_bucket, self._bucket, self._key(name))
+        return self._call(_size_in_bucket, self._key(name))
 
     def read(self, name: str) -> bytes:
         """Return all the bytes."""
-        return s3.call(fetch, self._bucket, self._key(name))
+        return self._call(fetch, self._key(name))
 
     @contextmanager
     def copy(self, name: str) -> Iterator[tuple[Path, str]]:
         """Download the object for the block's length, and give its SHA-256."""
         with tempfile.TemporaryDirectory(prefix="mltemporal-") as folder:
             path = Path(folder) / "object"
-            s3.call(_copy, self._bucket, self._key(name), path)
+            self._call(_copy, self._key(name), path)
             yield path, sha256_of(path)
 
     def write(self, name: str, data: bytes) -> None:
         """Put ``data`` in an object's place."""
-        s3.call(upload, self._bucket, self._key(name), data, size=len(data), create=False)
+        self._call(upload, self._key(name), data, size=len(data), create=False)
 
     def add(self, name: str, source: Path | bytes) -> None:
         """Create an object, unless another writer was first; its size is looked up afterwards."""
         size = len(source) if isinstance(source, bytes) else source.stat().st_size
         for create in (True, False):  # in place of an object that is not whole, the second time
-            s3.call(upload, self._bucket, self._key(name), source, size=size, create=create)
+            self._call(upload, self._key(name), source, size=size, create=create)
             if self.holds(name, size):
                 return
         raise PlaceError(
@@ -69,14 +77,27 @@ class Bucket:
 
     def remove(self, name: str) -> None:
         """Remove an object; S3 does not tell whether there was one."""
-        s3.call(_remove, self._bucket, self._key(name))
+        self._call(_remove, self._key(name))
 
     def remove_all(self, folder: str) -> None:
         """Remove the objects below ``folder``, a page of the listing at a time."""
-        s3.call(_remove_all, self._bucket, f"{self._key(folder)}/")
+        self._call(_remove_all, f"{self._key(folder)}/")
 
     def scratch(self) -> None:
         """Files are uploaded from the system's temporary folder."""
+
+    def _call(self, work: Callable[..., Coroutine[Any, Any, T]], *args: Any, **options: Any) -> T:
+        """Do ``work`` (which may be done twice), again and again while S3 is away and patience lasts."""
+        deadline, wait_s = time.monotonic() + self._patience_s, 1.0
+        while True:
+            try:
+                return s3.call(work, self._bucket, *args, **options)
+            except PlaceError as error:
+                if not error.retryable or time.monotonic() + wait_s > deadline:
+                    raise
+                _log.warning("storage s3://%s: %s; trying again in %.0f s", self._bucket, error, wait_s)
+            time.sleep(wait_s)
+            wait_s = min(2 * wait_s, _LONGEST_WAIT_S)
 
     def _key(self, name: str) -> str:
         return self._prefix + name

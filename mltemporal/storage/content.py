@@ -41,13 +41,18 @@ class Storage:
     does not answer or is full, and `InvalidRequest` when it refuses: keys, bucket or permissions are
     wrong, and trying again does not help.
 
+    Args:
+        url: the root.
+        patience_s: how long S3 may be away, in seconds, before a method raises; by default it is tried
+            a few times within some seconds. A job waits for minutes: its work would be lost.
+
     Raises:
         InvalidRequest: ``url`` is neither a directory nor an ``s3://`` URI.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, patience_s: float = 0.0) -> None:
         self.url = url
-        self._place = place_of(url)
+        self._place = place_of(url, patience_s)
 
     def __repr__(self) -> str:
         return f"Storage({self.url!r})"

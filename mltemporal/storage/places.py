@@ -62,8 +62,10 @@ class Place(Protocol):
         """Return a folder for files that will be added; None is the system's temporary one."""
 
 
-def place_of(url: str) -> Place:
+def place_of(url: str, patience_s: float) -> Place:
     """Return the place that ``url`` (a directory, or ``s3://bucket/prefix``) names; does no I/O.
+
+    A bucket that is away is waited for ``patience_s`` seconds.
 
     Raises:
         InvalidRequest: it has another scheme, or holds keys.
@@ -81,7 +83,7 @@ def place_of(url: str) -> Place:
     if scheme == "s3":
         from mltemporal.storage.bucket import Bucket
 
-        return Bucket(url)
+        return Bucket(url, patience_s)
     raise InvalidRequest(
         f"storage {url!r} has a scheme that is not known",
         "set MLTEMPORAL_STORAGE_URL to a directory, or to s3://bucket/prefix",

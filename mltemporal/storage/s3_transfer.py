@@ -103,8 +103,8 @@ async def _abort(s3: S3, where: dict[str, str]) -> None:
 
 
 async def download(s3: S3, bucket: str, key: str, size: int, path: Path) -> None:
-    """Write an object of ``size`` bytes to a new local file."""
-    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    """Write an object of ``size`` bytes to a local file."""
+    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
 
     async def save(start: int) -> None:
         end = min(start + PART_BYTES, size)

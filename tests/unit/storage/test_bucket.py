@@ -16,7 +16,7 @@ import pytest
 from services.s3 import S3Server, require
 from services.s3_faults import Answer, cutting, error_body
 
-from mltemporal.errors import ServiceUnavailable
+from mltemporal.errors import InvalidRequest, ServiceUnavailable
 from mltemporal.specs import ObjectRef
 from mltemporal.storage import Storage
 
@@ -146,6 +146,26 @@ def test_a_server_that_stops_answering_is_told(doomed: S3Server, monkeypatch: py
     assert (
         f"storage 's3://data/prefix' could not look for a probe: the server {doomed.endpoint} does not answer"
     ) == caught.value.what
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_patient_storage_waits_for_a_server_that_comes_back(
+    doomed: S3Server, caplog: pytest.LogCaptureFixture
+) -> None:
+    storage = Storage("s3://data/prefix", patience_s=60)
+    ref = storage.put_bytes(b"before")
+    doomed.kill()
+    back = threading.Timer(2, doomed.start)
+    back.start()
+    assert b"before" == storage.get_bytes(ref)
+    back.join()
+    assert "storage s3://data: the server " in caplog.messages[0]
+    assert caplog.messages[0].endswith(" cannot be reached; trying again in 1 s")
+
+
+def test_patience_does_not_wait_for_what_will_not_pass(s3_url: str) -> None:
+    with pytest.raises(InvalidRequest, match="there is no such bucket"):
+        Storage("s3://no-such-bucket", patience_s=600).put_bytes(b"data")
 
 
 def test_a_server_without_conditional_creates_is_served_as_well(
