@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from mltemporal.database import Event, JobRow
 from mltemporal.errors import InvalidRequest, ServiceUnavailable
 from mltemporal.specs import Command, JobStatus
+from mltemporal.stack import search_attributes
 
 if TYPE_CHECKING:
     from mltemporal.session import Session
@@ -35,22 +36,35 @@ async def start(session: Session, row: JobRow, *, again: bool = False) -> None:
     """
     from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
     from temporalio.exceptions import WorkflowAlreadyStartedError
+    from temporalio.service import RPCError
 
     client = await session.client()
     reuse = WorkflowIDReusePolicy.ALLOW_DUPLICATE if again else WorkflowIDReusePolicy.REJECT_DUPLICATE
+    found_by = search_attributes.of(client, row)
+
+    async def start_workflow() -> None:
+        await client.start_workflow(
+            "TrainingWorkflow",
+            row.id,
+            id=row.workflow_id,
+            task_queue=session.task_queue(row.spec.backend),
+            id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+            id_reuse_policy=reuse,
+            execution_timeout=timedelta(seconds=row.spec.timeout_s) + _CLEAN_UP,
+            search_attributes=found_by,
+            static_summary=f"job {row.id}: {row.name}",
+            static_details=f"{row.kind} by {row.spec.trainer.kind}, for {row.created_by}",
+        )
+
     with _translated():
         try:
-            await client.start_workflow(
-                "TrainingWorkflow",
-                row.id,
-                id=row.workflow_id,
-                task_queue=session.task_queue(row.spec.backend),
-                id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
-                id_reuse_policy=reuse,
-                execution_timeout=timedelta(seconds=row.spec.timeout_s) + _CLEAN_UP,
-                static_summary=f"job {row.id}: {row.name}",
-                static_details=f"{row.kind} by {row.spec.trainer.kind}, for {row.created_by}",
-            )
+            try:
+                await start_workflow()
+            except RPCError as error:
+                if found_by is None or not search_attributes.refused(client, error):
+                    raise
+                found_by = None
+                await start_workflow()
         except WorkflowAlreadyStartedError:
             return  # it was started, and has closed, before
 

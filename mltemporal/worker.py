@@ -31,7 +31,7 @@ from mltemporal.errors import MLTemporalError, ServiceUnavailable
 from mltemporal.launchers import launcher_of
 from mltemporal.launchers.base import Launcher
 from mltemporal.settings import BACKENDS, Settings, load_settings
-from mltemporal.stack import connect
+from mltemporal.stack import connect, search_attributes
 from mltemporal.stack.overview import task_queue
 from mltemporal.storage import Storage
 from mltemporal.version import __version__
@@ -92,6 +92,8 @@ async def run_worker(settings: Settings, *, home_only: bool = False) -> None:
     await asyncio.to_thread(Database.prepare, settings.database_url)
     database = await asyncio.to_thread(Database.open, settings.database_url, connections=16)
     client = await connect(settings)
+    if why_not := await search_attributes.register(client):
+        log.info("jobs start without search attributes: %s", why_not)
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)

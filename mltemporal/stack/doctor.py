@@ -2,30 +2,24 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import platform
 import shutil
 import sys
-from collections.abc import Callable, Coroutine
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any, TypeVar
 
 from mltemporal.errors import MLTemporalError, StackError
 from mltemporal.settings import Settings
-from mltemporal.stack.connection import connect
+from mltemporal.stack import doctor_cluster, doctor_temporal
 from mltemporal.stack.control import state
 from mltemporal.stack.home import StackFiles, prepare_home
-from mltemporal.stack.overview import masked_url, task_queue
+from mltemporal.stack.overview import masked_url
 from mltemporal.stack.record import check_version
 from mltemporal.stack.server import find_binary, server_version
 
 _NOTEBOOK_PACKAGES = ("ipython", "ipykernel", "ipywidgets", "anywidget", "matplotlib", "nbclient")
-_ANSWER_S = 10.0
-
-Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,9 +40,11 @@ class Check:
 def run(settings: Settings) -> list[Check]:
     """Check every part, each in at most some seconds; starts nothing, raises nothing.
 
-    Creates the home and, in storage, an object that it removes again.
+    Creates the home, in storage an object that it removes again, and in Temporal the search attributes.
     """
-    return [_check(part, look, settings) for part, look in _PARTS.items()]
+    return [
+        _check(part, look, settings) for part, look in {**_PARTS, **doctor_cluster.parts(settings)}.items()
+    ]
 
 
 def _check(part: str, look: Callable[[Settings], str], settings: Settings) -> Check:
@@ -99,50 +95,6 @@ def _stack(settings: Settings) -> str:
     return f"version {running.version} runs {names} (supervisor {running.supervisor.pid})"
 
 
-def _temporal(settings: Settings) -> str:
-    async def ask() -> str:
-        from temporalio.api.workflowservice.v1 import GetSystemInfoRequest
-
-        client = await connect(settings)
-        information = await client.workflow_service.get_system_info(GetSystemInfoRequest())
-        return f"server {information.server_version} answers at {client.service_client.config.target_host}"
-
-    return _within(ask)
-
-
-def _worker(settings: Settings) -> str:
-    from mltemporal.database import Database
-
-    database = Database.open(settings.database_url)
-    try:
-        queue = task_queue(settings, database)
-    finally:
-        database.close()
-
-    async def ask() -> list[str]:
-        from temporalio.api.enums.v1 import TaskQueueType
-        from temporalio.api.taskqueue.v1 import TaskQueue
-        from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
-
-        client = await connect(settings)
-        described = await client.workflow_service.describe_task_queue(
-            DescribeTaskQueueRequest(
-                namespace=client.namespace,
-                task_queue=TaskQueue(name=queue),
-                task_queue_type=TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW,
-            )
-        )
-        return [poller.identity for poller in described.pollers]
-
-    pollers = _within(ask)
-    if not pollers:
-        raise StackError(
-            f"none polls the task queue {queue!r}",
-            f"look into {str(StackFiles(settings.home).log('worker'))!r}, or run `mltemporal worker`",
-        )
-    return f"{', '.join(pollers)} on the task queue {queue!r}"
-
-
 def _database(settings: Settings) -> str:
     from mltemporal.database import Database
 
@@ -170,19 +122,6 @@ def _notebook(_settings: Settings) -> str:
     return ", ".join(found)
 
 
-def _within(ask: Callable[[], Coroutine[Any, Any, Answer]]) -> Answer:
-    """Run ``ask`` in a thread and an event loop of its own: a notebook's cell already runs in one."""
-
-    async def limited() -> Answer:
-        try:
-            return await asyncio.wait_for(ask(), _ANSWER_S)
-        except TimeoutError:
-            raise StackError(f"no answer within {_ANSWER_S:.0f} s", "run `mltemporal status`") from None
-
-    with ThreadPoolExecutor(1) as thread:
-        return thread.submit(lambda: asyncio.run(limited())).result()
-
-
 _PARTS: dict[str, Callable[[Settings], str]] = {
     "Python": _python,
     "home": _home,
@@ -190,7 +129,8 @@ _PARTS: dict[str, Callable[[Settings], str]] = {
     "stack": _stack,
     "database": _database,
     "storage": _storage,
-    "Temporal": _temporal,
-    "worker": _worker,
+    "Temporal": doctor_temporal.temporal,
+    "worker": doctor_temporal.worker,
+    "search attributes": doctor_temporal.search_attributes,
     "notebook packages": _notebook,
 }

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from mltemporal.errors import StackError
 from mltemporal.stack.ports import LOOPBACK, Ports
+from mltemporal.stack.search_attributes import NAMES
 
 RETENTION = "720h"
 """How long the history of a finished workflow can be looked at: 30 days."""
@@ -78,12 +79,14 @@ def server_version(binary: Path) -> str:
 
 def server_command(binary: Path, database: Path, ports: Ports) -> list[str]:
     """Return the command that runs the server with its Web UI, on the loopback only."""
+    known = [word for name, type_ in NAMES.items() for word in ("--search-attribute", f"{name}={type_}")]
     tuning = [word for key, value in _TUNING.items() for word in ("--dynamic-config-value", f"{key}={value}")]
     return [
         *(str(binary), "server", "start-dev", "--ip", LOOPBACK, "--log-level", "warn", *_ALONE),
         *("--port", str(ports.temporal), "--ui-port", str(ports.web), "--ui-disable-news-fetch"),
         *("--db-filename", str(database)),
         *("--sqlite-pragma", "journal_mode=WAL", "--sqlite-pragma", "synchronous=NORMAL"),
+        *known,
         *tuning,
     ]
 

@@ -82,13 +82,23 @@ class Api:
         """Read an object or a list."""
         return await self._ask("GET", path, query)
 
+    async def metadata(self, path: str) -> Json:
+        """Read an object's metadata alone: of a Secret, nothing that it holds is sent."""
+        accept = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
+        return await self._ask("GET", path, {}, headers={"Accept": accept})
+
     async def create(self, path: str, body: Json, **query: Any) -> Json:
         """Create an object."""
         return await self._ask("POST", path, query, body)
 
+    async def rehearse(self, path: str, body: Json, **query: Any) -> list[str]:
+        """Have the server check an object as if it were created; return what it warns of."""
+        response, _ = await self._exchange("POST", path, {**query, "dryRun": "All"}, body)
+        return [_warning(header) for header in response.headers.getall("Warning", [])]
+
     async def patch(self, path: str, body: Json) -> Json:
         """Change an object by a JSON merge patch."""
-        return await self._ask("PATCH", path, {}, body, content_type="application/merge-patch+json")
+        return await self._ask("PATCH", path, {}, body, {"Content-Type": "application/merge-patch+json"})
 
     async def delete(self, path: str, **options: Any) -> None:
         """Delete an object with these ``DeleteOptions``; one that is gone is fine."""
@@ -107,7 +117,7 @@ class Api:
 
         limits = ClientTimeout(total=None, sock_connect=_CONNECT_S, sock_read=silence_s)
         with _translated(self.server):
-            response = await self._send("GET", path, query, None, limits=limits)
+            response = await self._send("GET", path, query, limits=limits)
             try:
                 if response.status >= 300:
                     raise _refusal(response.status, await response.read(), path)
@@ -121,34 +131,46 @@ class Api:
         path: str,
         query: Mapping[str, Any],
         body: Json | None = None,
-        content_type: str = "application/json",
+        headers: Mapping[str, str] | None = None,
     ) -> Json:
-        with _translated(self.server):
-            response = await self._send(method, path, query, body, content_type, limits=_ANSWER_S)
-            async with response:
-                data = await response.read()
-        if response.status >= 300:
-            raise _refusal(response.status, data, path)
+        _, data = await self._exchange(method, path, query, body, headers)
         answer: Json = json.loads(data) if data else {}
         return answer
+
+    async def _exchange(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, Any],
+        body: Json | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> tuple[Any, bytes]:
+        with _translated(self.server):
+            response = await self._send(method, path, query, body, headers, limits=_ANSWER_S)
+            async with response:
+                data: bytes = await response.read()
+        if response.status >= 300:
+            raise _refusal(response.status, data, path)
+        return response, data
 
     async def _send(
         self,
         method: str,
         path: str,
         query: Mapping[str, Any],
-        body: Json | None,
-        content_type: str = "application/json",
+        body: Json | None = None,
+        headers: Mapping[str, str] | None = None,
         *,
         limits: Any,
     ) -> Any:
         parameters = [(name, _text(value)) for name, value in query.items() if value is not None]
+        usual = {"Accept": "application/json, */*", "Content-Type": "application/json"}
         return await self._client.call_api(
             path,
             method,
             query_params=parameters,
             body=body,
-            header_params={"Accept": "application/json, */*", "Content-Type": content_type},
+            header_params={**usual, **(headers or {})},
             auth_settings=["BearerToken"],
             _preload_content=False,
             _request_timeout=limits,
@@ -182,6 +204,11 @@ async def _configure(configuration: Any, settings: ClusterSettings) -> str:
 async def _lines(response: Any) -> AsyncIterator[bytes]:
     async for line in response.content:
         yield line
+
+
+def _warning(header: str) -> str:
+    """Return the text of ``299 - "text"`` (RFC 7234, 5.5)."""
+    return header.partition('"')[2].rpartition('"')[0].replace('\\"', '"') or header
 
 
 def _text(value: object) -> str:

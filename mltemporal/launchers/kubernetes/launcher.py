@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 
 from mltemporal.errors import InvalidRequest, NotFound, ServiceUnavailable
@@ -60,7 +61,7 @@ class KubernetesLauncher:
         """Nothing of the kernel goes into a pod beside what the job's spec says."""
 
     async def rehearse(self, spec: JobSpec) -> str:
-        """Have the cluster check the Job without creating it; return where that was.
+        """Have the cluster check the Job without creating it; return where that was, and what it warned of.
 
         Raises:
             InvalidRequest: the cluster would refuse it; says why.
@@ -69,8 +70,9 @@ class KubernetesLauncher:
         api = await Api.open(self._settings)
         try:
             job = job_manifest(spec, 1, self._settings, storage_url=self._storage_url, owner=self._owner)
-            await self._create(api, job, dryRun="All")
-            return f"namespace {api.namespace!r} of {api.server}"
+            with _namespace_named(api):
+                warnings = await api.rehearse(api.path("jobs"), job, **_FIELDS)
+            return "; the cluster warns: ".join([f"namespace {api.namespace!r} of {api.server}", *warnings])
         finally:
             await api.close()
 
@@ -88,7 +90,8 @@ class KubernetesLauncher:
         cluster = await self._ready()
         job = job_manifest(spec, attempt, self._settings, storage_url=self._storage_url, owner=self._owner)
         try:
-            created = await self._create(cluster.api, job)
+            with _namespace_named(cluster.api):
+                created = await cluster.api.create(cluster.api.path("jobs"), job, **_FIELDS)
         except Conflict:
             created = await self._adopt(cluster, job)
         cluster.jobs.put(created)
@@ -194,15 +197,6 @@ class KubernetesLauncher:
                 raise
         return self._cluster
 
-    async def _create(self, api: Api, job: Json, **query: object) -> Json:
-        try:
-            return await api.create(api.path("jobs"), job, **_FIELDS, **query)
-        except NotFound as error:
-            raise InvalidRequest(
-                f"there is no namespace {api.namespace!r}: {error.what}",
-                "create it, or name another: MLTEMPORAL_KUBERNETES_NAMESPACE",
-            ) from error
-
     async def _adopt(self, cluster: Cluster, job: Json) -> Json:
         """Return the Job that has this name already, if it is the one that would have been created."""
         labels = job["metadata"]["labels"]
@@ -244,6 +238,18 @@ class KubernetesLauncher:
                 return False
             await cluster.change(name, min(1.0, left))
         return True
+
+
+@contextmanager
+def _namespace_named(api: Api) -> Iterator[None]:
+    """Say what a 404 means where a Job is created: it is the namespace that is missing."""
+    try:
+        yield
+    except NotFound as error:
+        raise InvalidRequest(
+            f"there is no namespace {api.namespace!r}: {error.what}",
+            "create it, or name another: MLTEMPORAL_KUBERNETES_NAMESPACE",
+        ) from error
 
 
 async def _first(*waits: object) -> None:
