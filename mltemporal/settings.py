@@ -152,6 +152,13 @@ def load_settings(environ: dict[str, str] | None = None) -> Settings:
     )
 
 
+def process_settings() -> Settings:
+    """Read this process's settings and `export` them: what a program does that acts on them itself."""
+    settings = load_settings()
+    settings.export()
+    return settings
+
+
 def _temporal_configured(env: dict[str, str]) -> bool:
     """Whether Temporal's own configuration names an address (its default profile counts)."""
     if choice := env.get("MLTEMPORAL_TEMPORAL"):

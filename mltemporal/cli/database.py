@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from mltemporal.database import Database
-from mltemporal.settings import load_settings
+from mltemporal.settings import process_settings
 
 
 def upgrade() -> int:
     """Bring the database to the newest schema."""
-    Database.prepare(load_settings().database_url)
+    Database.prepare(process_settings().database_url)
     return status()
 
 
@@ -19,7 +19,7 @@ def status() -> int:
         ServiceUnavailable: it was never prepared, or does not answer.
         VersionMismatch: this code needs another schema.
     """
-    database = Database.open(load_settings().database_url)
+    database = Database.open(process_settings().database_url)
     try:
         print(f"schema {database.revision()} in {database.url}")
     finally:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from mltemporal import stack
 from mltemporal.cli.runs import describe
 from mltemporal.errors import MLTemporalError, NotFound
-from mltemporal.settings import Settings, load_settings
+from mltemporal.settings import Settings, process_settings
 
 if TYPE_CHECKING:
     from mltemporal.database.jobs import JobRow
@@ -23,7 +23,7 @@ def demo() -> int:
     """Start the stack, run the tutorial, show what came out of it and where to look."""
     import nbformat
 
-    settings = load_settings()
+    settings = process_settings()
     source = find_tutorial()
     started = time.time()
     running = stack.up(settings)

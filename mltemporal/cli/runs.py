@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from mltemporal.settings import load_settings
+from mltemporal.settings import process_settings
 
 if TYPE_CHECKING:
     from mltemporal.database.jobs import JobRow
@@ -19,7 +19,7 @@ def runs(limit: int) -> int:
     """Show the latest ``limit`` runs, newest first."""
     from mltemporal.database import Database
 
-    database = Database.open(load_settings().database_url)
+    database = Database.open(process_settings().database_url)
     try:
         found = database.jobs.find(limit=limit)
     finally:

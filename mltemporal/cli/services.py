@@ -6,7 +6,7 @@ import time
 
 from mltemporal import stack
 from mltemporal.errors import MLTemporalError
-from mltemporal.settings import Settings, load_settings
+from mltemporal.settings import Settings, process_settings
 from mltemporal.specs import JobStatus
 
 _WORKER_SHOWS_UP_S = 5.0
@@ -14,7 +14,7 @@ _WORKER_SHOWS_UP_S = 5.0
 
 def up() -> int:
     """Start the stack or attach to it, and show it."""
-    settings = load_settings()
+    settings = process_settings()
     before = stack.state(settings)
     running = stack.up(settings)
     verb = "runs already" if before and before.supervisor == running.supervisor else "is up"
@@ -25,7 +25,7 @@ def up() -> int:
 
 def down() -> int:
     """Stop the stack, and say what goes on without it."""
-    settings = load_settings()
+    settings = process_settings()
     live = _live_jobs(settings)
     if not stack.down(settings):
         print(f"no stack runs in the home {settings.home}")
@@ -39,7 +39,7 @@ def down() -> int:
 
 def status() -> int:
     """Show where everything is; exit code 1 when neither a stack nor another Temporal is there."""
-    found = stack.status(load_settings())
+    found = stack.status(process_settings())
     print(found)
     return 0 if found.temporal_address else 1
 
@@ -48,7 +48,7 @@ def doctor() -> int:
     """Show what was found about each part; exit code 1 when something is wrong."""
     from mltemporal.stack.doctor import run
 
-    checks = run(load_settings())
+    checks = run(process_settings())
     for check in checks:
         print(check)
     wrong = sum(not check.ok for check in checks)

@@ -95,11 +95,11 @@ class _Starting:
         self._thread.start()
 
     def _start(self) -> None:
-        from mltemporal.settings import load_settings
+        from mltemporal.settings import process_settings
         from mltemporal.stack import up
 
         try:
-            state = up(load_settings())
+            state = up(process_settings())
         except MLTemporalError as error:
             self._outcome = f"the services did not start: {error}"
         else:

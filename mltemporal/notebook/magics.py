@@ -24,13 +24,13 @@ class MLTemporalMagics(Magics):  # type: ignore[misc]
     @line_magic("mltemporal")
     def stack(self, line: str) -> object:
         """``%mltemporal status|up|down|doctor``: look after the services behind the notebook."""
-        from mltemporal.settings import load_settings
+        from mltemporal.settings import process_settings
         from mltemporal.stack import down, status, up
 
         command = line.strip() or "status"
         if command not in STACK_COMMANDS:
             raise UsageError(f"%mltemporal knows {', '.join(STACK_COMMANDS)}, not {command!r}")
-        settings = load_settings()
+        settings = process_settings()
         if command == "up":
             return up(settings)
         if command == "down":

@@ -65,7 +65,10 @@ def search_attributes(settings: Settings) -> str:
     async def ask() -> str:
         return await register(await connect(settings))
 
-    why_not = within(ask)
+    try:
+        why_not = within(ask)
+    except StackError as error:
+        return f"not looked at: {error.what.partition(':')[0]}"  # another part says it in full
     names = ", ".join(f"{name} ({type_})" for name, type_ in NAMES.items())
     if why_not:
         return f"done without; who may can register {names}: {why_not}"

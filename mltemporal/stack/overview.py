@@ -62,7 +62,8 @@ class StackStatus:
             ("workers", "none"),
         ]
         if self.workers:
-            rows[-1:] = [("worker", _describe(worker)) for worker in self.workers]
+            # one that serves two queues is listed for each
+            rows[-1:] = [("worker", text) for text in dict.fromkeys(map(_describe, self.workers))]
         return [*rows, ("trouble", self.trouble)] if self.trouble else rows
 
 

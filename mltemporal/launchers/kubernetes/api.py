@@ -181,24 +181,40 @@ async def _configure(configuration: Any, settings: ClusterSettings) -> str:
     """Fill the configuration from a kubeconfig, or as a pod does; return its namespace."""
     from kubernetes.aio.config import ConfigException, load_kube_config
     from kubernetes.aio.config.incluster_config import SERVICE_TOKEN_FILENAME, load_incluster_config
-    from kubernetes.aio.config.kube_config import KUBE_CONFIG_DEFAULT_LOCATION, list_kube_config_contexts
+    from kubernetes.aio.config.kube_config import list_kube_config_contexts
 
+    kubeconfig, found = await asyncio.to_thread(_kubeconfig)
     in_pod = await asyncio.to_thread(os.path.exists, SERVICE_TOKEN_FILENAME)
     try:
         if in_pod and settings.context is None and not os.environ.get("KUBECONFIG"):
             load_incluster_config(client_configuration=configuration)
             namespace = Path(SERVICE_TOKEN_FILENAME).with_name("namespace")
             return (await asyncio.to_thread(namespace.read_text)).strip()
-        await load_kube_config(context=settings.context, client_configuration=configuration)
-        contexts, active = list_kube_config_contexts()
-        named = [each for each in contexts if each["name"] == settings.context]
-        return str((named[0] if named else active)["context"].get("namespace") or "default")
+        if not found:
+            raise _no_access(kubeconfig, "there is no such file")
+        await load_kube_config(kubeconfig, settings.context, client_configuration=configuration)
+        contexts, active = list_kube_config_contexts(kubeconfig)
+        chosen = next((each for each in contexts if each["name"] == settings.context), active)
+        return str(chosen["context"].get("namespace") or "default")
     except (ConfigException, OSError) as error:
-        raise InvalidRequest(
-            f"there is no usable access to a cluster: {error}",
-            f"point KUBECONFIG at a kubeconfig (looked in {KUBE_CONFIG_DEFAULT_LOCATION!r}), and "
-            "MLTEMPORAL_KUBERNETES_CONTEXT at one of its contexts where it has several",
-        ) from error
+        raise _no_access(kubeconfig, str(error)) from error
+
+
+def _kubeconfig() -> tuple[str, bool]:
+    """Return the path of the kubeconfig (or paths, as kubectl takes them), and whether there is one.
+
+    The client reads the variable when it is imported; a profile may set it later.
+    """
+    paths = os.environ.get("KUBECONFIG") or os.path.expanduser("~/.kube/config")
+    return paths, any(os.path.exists(os.path.expanduser(path)) for path in paths.split(os.pathsep) if path)
+
+
+def _no_access(kubeconfig: str, why: str) -> InvalidRequest:
+    return InvalidRequest(
+        f"there is no usable access to a cluster by {kubeconfig!r}: {why}",
+        "point KUBECONFIG at a kubeconfig, and MLTEMPORAL_KUBERNETES_CONTEXT at one of its contexts where it "
+        "has several",
+    )
 
 
 async def _lines(response: Any) -> AsyncIterator[bytes]:
