@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from mltemporal.errors import InvalidRequest
+from mltemporal import settings as settings_module
 from mltemporal.settings import load_settings
 
 
@@ -18,11 +19,31 @@ def test_a_child_process_reads_the_same_settings() -> None:
         "MLTEMPORAL_MAX_LOCAL_JOBS": "7",
         "MLTEMPORAL_WEB_PORT": "8233",
         "MLTEMPORAL_TEMPORAL_PORT": "7233",
+        "MLTEMPORAL_BACKEND": "kubernetes",
+        "MLTEMPORAL_IMAGE": "registry.example/ml:1.4",
+        "MLTEMPORAL_KUBERNETES_NAMESPACE": "ml",
+        "MLTEMPORAL_KUBERNETES_CONTEXT": "work",
+        "MLTEMPORAL_KUBERNETES_STORAGE_SECRET": "storage",
+        "MLTEMPORAL_KUBERNETES_SERVICE_ACCOUNT": "jobs",
+        "MLTEMPORAL_KUBERNETES_IMAGE_PULL_SECRETS": "one,two",
+        "MLTEMPORAL_KUBERNETES_IMAGE_POLICY": "digest",
         "TEMPORAL_ADDRESS": "temporal.example:7233",
     }
     settings = load_settings(given)
     assert settings.temporal_configured
     assert settings == load_settings(settings.environ())
+    assert {name: value for name, value in given.items() if name.startswith("MLT")}.items() <= (
+        settings.environ().items()
+    )
+
+
+def test_a_profile_may_set_all_that_a_child_process_is_told() -> None:
+    everything = {f"MLTEMPORAL_{name}" for name in ("TASK_QUEUE", "WEB_PORT", "TEMPORAL_PORT", "IMAGE")}
+    told = set(load_settings(dict.fromkeys(everything, "7233")).environ()) | {
+        f"MLTEMPORAL_KUBERNETES_{name}"
+        for name in ("NAMESPACE", "CONTEXT", "STORAGE_SECRET", "SERVICE_ACCOUNT", "IMAGE_PULL_SECRETS")
+    }
+    assert told == settings_module._VARIABLES
 
 
 def test_relative_places_are_those_of_the_process_that_reads_them(
@@ -47,6 +68,8 @@ def test_the_embedded_server_can_be_chosen_in_spite_of_an_address() -> None:
         ("MLTEMPORAL_WEB_PORT", "65536"),
         ("MLTEMPORAL_MAX_LOCAL_JOBS", "two"),
         ("MLTEMPORAL_TEMPORAL", "cloud"),
+        ("MLTEMPORAL_BACKEND", "slurm"),
+        ("MLTEMPORAL_KUBERNETES_IMAGE_POLICY", "latest"),
     ],
 )
 def test_a_value_that_cannot_be_is_named(name: str, text: str) -> None:
