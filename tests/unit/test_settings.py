@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from mltemporal.errors import InvalidRequest
 from mltemporal import settings as settings_module
+from mltemporal.errors import InvalidRequest
 from mltemporal.settings import load_settings
 
 
