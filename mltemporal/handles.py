@@ -195,16 +195,19 @@ class TrainingJob:
         """Call ``callback(job)`` on a background thread once the job has ended."""
         background.submit(self._until_ended()).add_done_callback(lambda _: callback(self))
 
-    def logs(self, tail: int = 200, follow: bool = False) -> LogText | Iterator[str]:
+    def logs(self, tail: int = 200, follow: bool = False, rank: int = 0) -> LogText | Iterator[str]:
         """Return the last ``tail`` lines of output; with ``follow``, an iterator of lines until the end.
 
+        Of a job of several nodes, the output of the one with that ``rank``.
+
         Raises:
-            InvalidRequest: ``tail`` is no whole number from 0.
+            InvalidRequest: ``tail`` is no whole number from 0, or the job has no such rank.
         """
         tail = request.whole_number("tail", tail, 0, 1_000_000)
+        rank = request.whole_number("rank", rank, 0, self._row().spec.pod.nodes - 1)
         if follow:
-            return self._follow_log(tail)
-        return LogText("\n".join(log_lines(self._session, self.id, tail=tail)))
+            return self._follow_log(tail, rank)
+        return LogText("\n".join(log_lines(self._session, self.id, tail=tail, rank=rank)))
 
     def metrics(self) -> pd.DataFrame:
         """Return one row a report: ``step``, ``attempt``, ``time``, then a column a metric."""
@@ -354,15 +357,15 @@ class TrainingJob:
             raise InvalidRequest(f"job {row.id} is {row.status}", "wait for its end with job.wait()")
         return TrainingResult(**vars(row.result), artifacts=self.artifacts, storage=self._session.storage)
 
-    def _follow_log(self, tail: int) -> Iterator[str]:
+    def _follow_log(self, tail: int, rank: int) -> Iterator[str]:
         log = self._session.database.progress
-        chunks, last = log.log(self.id, newest=max(20, tail)), 0
+        chunks, last = log.log(self.id, newest=max(20, tail), rank=rank), 0
         lines = "".join(text for _, _, text in chunks).splitlines()[-tail:] if tail else []
         while True:
             yield from lines
             last = chunks[-1][0] if chunks else last
             ended = self.done()  # asked before reading, so that the last words are not missed
-            chunks = log.log(self.id, after=last)
+            chunks = log.log(self.id, after=last, rank=rank)
             lines = "".join(text for _, _, text in chunks).splitlines()
             if ended and not chunks:
                 return

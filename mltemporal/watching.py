@@ -81,12 +81,12 @@ def dataset_label(row: JobRow) -> str:
     return f"{name} ({rows})"
 
 
-def log_lines(session: Session, job_id: int, *, tail: int) -> list[str]:
-    """Return the last ``tail`` lines of output, oldest first."""
+def log_lines(session: Session, job_id: int, *, tail: int, rank: int = 0) -> list[str]:
+    """Return the last ``tail`` lines of a rank's output, oldest first."""
     log_of = session.database.progress.log
     lines: list[str] = []
     for newest in (_FEW_CHUNKS, tail):  # each has a line at least, and most have many
-        chunks = log_of(job_id, newest=newest)
+        chunks = log_of(job_id, newest=newest, rank=rank)
         lines = "".join(text for _, _, text in chunks).splitlines()
         if len(lines) >= tail or len(chunks) < newest:
             break

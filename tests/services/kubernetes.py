@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import base64
 import os
+import time
 import uuid
 from dataclasses import dataclass
 from typing import Any
@@ -30,6 +31,7 @@ class Place:
     namespace: str
     image: str
     storage_url: str
+    real: bool
     client: Any
     """An `ApiClient` of the official synchronous client."""
 
@@ -65,6 +67,13 @@ class Place:
             kind: names for kind, found in listed.items() if (names := [i.metadata.name for i in found.items])
         }
 
+    def until_clean(self, within_s: float = 15) -> None:
+        """Wait until nothing is left: the cluster's garbage collector takes a moment."""
+        deadline = time.monotonic() + within_s
+        while left := self.left():
+            assert time.monotonic() < deadline, f"left behind: {left}"
+            time.sleep(0.2)
+
     def create_secret(self, name: str, values: dict[str, str]) -> None:
         """Make a Secret in the namespace."""
         from kubernetes.client import V1ObjectMeta, V1Secret
@@ -81,13 +90,16 @@ def why_no_cluster() -> str:
     return f"set {', '.join(missing)}" if missing else ""
 
 
-def open_place(kubeconfig: str, image: str, storage_url: str, environ: dict[str, str]) -> Place:
+def open_place(
+    kubeconfig: str, image: str, storage_url: str, environ: dict[str, str], *, real: bool
+) -> Place:
     """Make a namespace that is restricted, with the storage's Secret in it."""
     from kubernetes.client import V1Namespace, V1ObjectMeta
     from kubernetes.config import new_client_from_config
 
     client = new_client_from_config(config_file=kubeconfig)
-    place = Place(kubeconfig, f"mltemporal-test-{uuid.uuid4().hex[:8]}", image, storage_url, client)
+    namespace = f"mltemporal-test-{uuid.uuid4().hex[:8]}"
+    place = Place(kubeconfig, namespace, image, storage_url, real, client)
     labels = {"pod-security.kubernetes.io/enforce": "restricted"}
     place.core.create_namespace(V1Namespace(metadata=V1ObjectMeta(name=place.namespace, labels=labels)))
     place.create_secret(STORAGE_SECRET, {name: environ[name] for name in STORAGE_VARIABLES})
@@ -113,7 +125,7 @@ def standin():
 @pytest.fixture(scope="session")
 def standin_place(standin, s3):
     """A namespace in the stand-in, whose pods find the tests' S3 server."""
-    place = open_place(standin.kubeconfig, IMAGE, f"s3://{s3.bucket}/cluster", s3.environ())
+    place = open_place(standin.kubeconfig, IMAGE, f"s3://{s3.bucket}/cluster", s3.environ(), real=False)
     yield place
     close_place(place)
 
@@ -123,6 +135,6 @@ def real_cluster():
     """A namespace in the real cluster."""
     if why := why_no_cluster():
         pytest.skip(f"no cluster: {why}")
-    place = open_place(*(os.environ[name] for name in REAL), dict(os.environ))
+    place = open_place(*(os.environ[name] for name in REAL), dict(os.environ), real=True)
     yield place
     close_place(place)

@@ -60,7 +60,7 @@ class RankOutput:
 
     def __init__(self, cluster: Cluster, name: str, rank: int, cursor: Cursor, *, skip: int = 0) -> None:
         self.finished = False
-        """Whether the pod that was read last has said all it will."""
+        """Whether every pod that there is has said all it will, or nothing yet."""
         self._cluster = cluster
         self._name = name
         self._rank = rank
@@ -97,7 +97,7 @@ class RankOutput:
                 if pod is not None and _ended(pod):
                     self._exhausted.add(pod["metadata"]["name"])
                     continue
-                self.finished = pod is None
+                self.finished = True  # as long as none starts
                 self.arrived.set()
                 await self._cluster.change(self._name, 1.0)
                 continue
