@@ -12,7 +12,8 @@ from mltemporal.specs import JobSpec
 _IMAGE = re.compile(
     r"(?P<name>(?:[a-zA-Z0-9][a-zA-Z0-9.-]*(?::\d+)?/)?[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
     r"(?:/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*)"
-    r"(?P<tag>:[\w][\w.-]{0,127})?(?P<digest>@sha256:[0-9a-f]{64})?"
+    r"(?P<tag>:[\w][\w.-]{0,127})?(?P<digest>@sha256:[0-9a-f]{64})?",
+    re.ASCII,
 )
 """The reference grammar of https://github.com/distribution/reference."""
 _RESERVED_PATHS = ("/", "/scratch", "/tmp", "/dev/shm")  # noqa: S108
