@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 import psutil
@@ -15,12 +15,15 @@ from mltemporal import session
 
 
 @contextmanager
-def own_stack() -> Iterator[session.Session]:
-    """Bring up a stack in a temporary home, with a worker that is ready; leave nothing behind."""
+def own_stack(settings: Mapping[str, str] | None = None) -> Iterator[session.Session]:
+    """Bring up a stack in a temporary home, with a worker that is ready; leave nothing behind.
+
+    ``settings`` are further variables of its environment.
+    """
     environ = dict(os.environ)
     for name in [name for name in environ if name.startswith(("MLTEMPORAL_", "TEMPORAL_"))]:
         del os.environ[name]
-    os.environ["MLTEMPORAL_TEMPORAL"] = "embedded"
+    os.environ |= {"MLTEMPORAL_TEMPORAL": "embedded", **(settings or {})}
     with tempfile.TemporaryDirectory(prefix="mltemporal-benchmark-", ignore_cleanup_errors=True) as home:
         try:
             mltemporal.connect(home=home)

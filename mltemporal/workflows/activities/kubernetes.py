@@ -52,8 +52,8 @@ class JobActivities:
         async with beating():
             await asyncio.to_thread(self._announce, job, attempt)
             try:
-                # What the platform lost sight of may still run: no two attempts are ever alive together.
-                await self._launcher(job).stop(f"{job.key}-{attempt.number - 1}", job.spec.grace_s)
+                if attempt.number > 1:  # what the platform lost sight of may still run
+                    await self._launcher(job).stop(f"{job.key}-{attempt.number - 1}", job.spec.grace_s)
                 await self._launcher(job).start(job.spec, attempt.number)
             except ServiceUnavailable as error:
                 stage = f"trying again to start the process: {error.what}"
