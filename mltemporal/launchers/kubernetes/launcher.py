@@ -128,6 +128,8 @@ class KubernetesLauncher:
             while True:
                 seen = self._look(cluster, name)
                 ended = seen.phase.final and output.finished
+                if output.trouble and not seen.phase.final:
+                    seen = replace(seen, reason=seen.reason or output.trouble)
                 text, cursor = output.take()
                 position += len(text)
                 if text or ended or (seen.phase, seen.reason) != last or time.monotonic() - said_at >= 1.0:

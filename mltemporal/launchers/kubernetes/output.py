@@ -16,6 +16,7 @@ from functools import lru_cache
 from typing import Any
 
 from mltemporal.errors import InvalidRequest, MLTemporalError, NotFound
+from mltemporal.launchers.kubernetes.api import Forbidden
 from mltemporal.launchers.kubernetes.cluster import Cluster
 from mltemporal.launchers.kubernetes.template import CONTAINER
 
@@ -61,6 +62,8 @@ class RankOutput:
     def __init__(self, cluster: Cluster, name: str, rank: int, cursor: Cursor, *, skip: int = 0) -> None:
         self.finished = False
         """Whether every pod that there is has said all it will, or nothing yet."""
+        self.trouble = ""
+        """Why there is no output although there may be some."""
         self._cluster = cluster
         self._name = name
         self._rank = rank
@@ -106,6 +109,9 @@ class RankOutput:
             partial = None
             try:
                 partial = await self._until_silent(name)
+            except Forbidden as error:
+                self.trouble = f"its output cannot be read: {error.what}"
+                self.arrived.set()
             except (NotFound, InvalidRequest) as error:  # the pod, or its log, is gone; or not there yet
                 log.debug("%s", error)
             except MLTemporalError as error:
@@ -166,6 +172,7 @@ class RankOutput:
             query["sinceTime"] = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(begin.ns // 10**9))
         passed = 0  # lines of the cursor's own time that were read before
         async with self._cluster.api.stream(path, **query) as lines:
+            self.trouble = ""
             async for line in lines:
                 self._heard_at = time.monotonic()
                 ns, text = _split(line, self._read.ns)

@@ -67,6 +67,7 @@ class Reflector:
                 pause_s = _FIRST_PAUSE_S
             except Gone:
                 self._version = ""
+                await asyncio.sleep(_FIRST_PAUSE_S * random.uniform(0.5, 1.0))  # noqa: S311 - as below
             except MLTemporalError as error:
                 if self.trouble is None or self.trouble.what != error.what:
                     log.warning("%s", error)
