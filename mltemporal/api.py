@@ -370,15 +370,21 @@ def connect(profile: str | None = None, *, home: str | None = None) -> StackStat
         StackError, ServiceUnavailable: its services do not answer.
     """
     from mltemporal.profiles import PROFILE_VARIABLE, profile_names
-    from mltemporal.settings import load_settings
+    from mltemporal.settings import load_settings, own_environment, withdraw_exports
 
-    variable = PROFILE_VARIABLE
-    if profile is not None and profile not in profile_names(os.environ):
-        _check_temporal_profile(profile)
-        variable = "TEMPORAL_PROFILE"
-    changes = {variable: profile, "MLTEMPORAL_HOME": home}
+    environ = own_environment()  # a profile leaves nothing to the next one
+    changes = {"MLTEMPORAL_HOME": home}
+    if profile is not None:
+        ours = profile in profile_names(environ)
+        if not ours:
+            _check_temporal_profile(profile)
+            environ.pop(PROFILE_VARIABLE, None)
+        changes[PROFILE_VARIABLE if ours else "TEMPORAL_PROFILE"] = profile
     given = {name: value for name, value in changes.items() if value is not None}
-    settings = load_settings({**os.environ, **given})
+    settings = load_settings({**environ, **given})
+    withdraw_exports()
+    if profile is not None:
+        os.environ.pop(PROFILE_VARIABLE, None)
     # Temporal's own client, and the services started from here, read the environment themselves.
     os.environ.update(given)
     session.replace(settings)

@@ -23,6 +23,7 @@ A key is a variable ``MLTEMPORAL_…`` in lower case, those of the cluster in a 
 from __future__ import annotations
 
 import difflib
+import re
 import tomllib
 from collections.abc import Collection, Mapping
 from pathlib import Path
@@ -34,6 +35,7 @@ from mltemporal.errors import InvalidRequest
 
 PROFILE_VARIABLE = "MLTEMPORAL_PROFILE"
 FILE_VARIABLE = "MLTEMPORAL_CONFIG_FILE"
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,63}")
 FOREIGN = ("AWS_", "FSSPEC_", "KUBECONFIG", "PG", "TEMPORAL_")
 """How names in a profile's ``env`` may begin: variables of the libraries underneath."""
 
@@ -98,10 +100,13 @@ def _profiles(path: Path) -> dict[str, dict[str, Any]]:
         raise InvalidRequest(
             f"the profiles in {str(path)!r} cannot be read: {error}", "correct the file"
         ) from error
-    return {
-        name: _table(profile, f"profile.{name}")
-        for name, profile in _table(found.get("profile", {}), "profile").items()
-    }
+    profiles = _table(found.get("profile", {}), "profile")
+    for name in profiles:
+        if not _NAME.fullmatch(name):
+            raise InvalidRequest(
+                f"{name!r} in {str(path)!r} cannot name a profile", "use letters, digits, '_' and '-'"
+            )
+    return {name: _table(profile, f"profile.{name}") for name, profile in profiles.items()}
 
 
 def _table(value: object, name: str) -> dict[str, Any]:

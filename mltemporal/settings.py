@@ -12,7 +12,10 @@ from pathlib import Path
 import platformdirs
 
 from mltemporal.errors import InvalidRequest
-from mltemporal.profiles import profile_environment
+from mltemporal.profiles import PROFILE_VARIABLE, profile_environment
+
+_exported: dict[str, str] = {}
+"""What `Settings.export` put into this process's environment."""
 
 BACKENDS = ("local", "kubernetes")
 IMAGE_POLICIES = ("any", "tag", "digest")
@@ -94,14 +97,28 @@ class Settings:
         What the environment says itself stays.
         """
         for name, value in self.foreign.items():
-            os.environ.setdefault(name, value)
+            if name not in os.environ:
+                os.environ[name] = _exported[name] = value
+
+
+def own_environment() -> dict[str, str]:
+    """Return this process's environment without what a profile has put into it."""
+    return {name: value for name, value in os.environ.items() if _exported.get(name) != value}
+
+
+def withdraw_exports() -> None:
+    """Take out of this process's environment what a profile has put into it."""
+    for name in set(os.environ) - set(own_environment()):
+        del os.environ[name]
+    _exported.clear()
 
 
 def load_settings(environ: dict[str, str] | None = None) -> Settings:
     """Read the settings from ``environ`` (by default the process's own), beneath it from a profile.
 
     ======================================  ============================================================
-    ``MLTEMPORAL_HOME``                     the embedded stack's and local jobs' directory
+    ``MLTEMPORAL_HOME``                     the embedded stack's and local jobs' directory; of a profile
+                                            the folder ``profiles/<name>`` in it
     ``MLTEMPORAL_DATABASE_URL``             an SQLAlchemy URL; by default a file in the home
     ``MLTEMPORAL_STORAGE_URL``              a directory, or ``s3://bucket/prefix``
     ``MLTEMPORAL_TEMPORAL``                 ``embedded`` or ``configured``, in spite of the next line
@@ -121,10 +138,12 @@ def load_settings(environ: dict[str, str] | None = None) -> Settings:
     Raises:
         InvalidRequest: a value is not what it should be, e.g. a port out of range.
     """
-    given = dict(os.environ) if environ is None else environ
+    given = own_environment() if environ is None else environ
     values, foreign = profile_environment(given, _VARIABLES)
     env = {**foreign, **values, **given}
     home = Path(_absolute(env.get("MLTEMPORAL_HOME") or platformdirs.user_data_dir("mltemporal")))
+    if (profile := given.get(PROFILE_VARIABLE)) and "MLTEMPORAL_HOME" not in values:
+        home = home / "profiles" / profile  # its services run beside those of the others
     return Settings(
         home=home,
         database_url=_absolute_database(
