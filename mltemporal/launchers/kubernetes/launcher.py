@@ -157,7 +157,8 @@ class KubernetesLauncher:
         cluster = await self._ready()
         now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         change = {"metadata": {"annotations": {STOPPED: now}}, "spec": {"suspend": True}}
-        await self._patch(cluster, name, change)
+        # Also one that is hopeless, by its pod: the Job itself would make no end of it, or only later.
+        await self._patch(cluster, name, change, even_ended=bool(cluster.alive(name)))
         if await self._until_no_pod(cluster, name, grace_s):
             return
         for grace in (1, 0):  # 0 also where the node does not answer
@@ -221,10 +222,10 @@ class KubernetesLauncher:
             return replace(seen, reason=f"{cluster.trouble.what}; what is shown may be old")
         return seen
 
-    async def _patch(self, cluster: Cluster, name: str, change: Json) -> bool:
-        """Change the Job; returns whether there is one that has not ended."""
+    async def _patch(self, cluster: Cluster, name: str, change: Json, *, even_ended: bool = False) -> bool:
+        """Change the Job; returns whether there is one, that has not ended."""
         seen = await self.find(name)
-        if seen is None or seen.phase.final:
+        if seen is None or (seen.phase.final and not even_ended):
             return False
         try:
             cluster.jobs.put(await cluster.api.patch(cluster.api.path("jobs", name), change))

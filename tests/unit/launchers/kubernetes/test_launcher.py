@@ -176,3 +176,27 @@ async def test_all_jobs_are_followed_by_three_watches(standin, launcher, program
         key: count for key, count in asked.items() if key[0] == "watch"
     }
     assert 0 == asked["get", "jobs"] == asked["get", "pods"], "nothing is polled"
+
+
+async def test_a_hopeless_job_goes_even_before_the_cluster_gives_it_up(
+    launcher, program, monkeypatch
+) -> None:
+    job = program("")
+    job = replace(job, pod=replace(job.pod, image="nowhere/nothing:1"))
+    name = f"{job.key}-1"
+    await launcher.start(job, 1)
+    async with asyncio.timeout(30):
+        while (await launcher.find(name)).phase is not Phase.FAILED:
+            await asyncio.sleep(0.05)
+    cluster = await launcher._ready()
+    put = type(cluster.jobs)._take
+
+    def without_status(self, event):  # the cluster says late that the Job has failed
+        if self is cluster.jobs and event["type"] == "MODIFIED":
+            event["object"].get("status", {}).pop("conditions", None)
+        put(self, event)
+
+    monkeypatch.setattr(type(cluster.jobs), "_take", without_status)
+    await launcher.stop(name, 0)
+    await launcher.delete(name)
+    assert [] == await launcher.names()
