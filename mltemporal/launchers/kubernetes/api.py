@@ -182,21 +182,23 @@ async def _configure(configuration: Any, settings: ClusterSettings) -> str:
     from kubernetes.aio.config import ConfigException, load_kube_config
     from kubernetes.aio.config.incluster_config import SERVICE_TOKEN_FILENAME, load_incluster_config
     from kubernetes.aio.config.kube_config import list_kube_config_contexts
+    from yaml import YAMLError
 
     kubeconfig, found = await asyncio.to_thread(_kubeconfig)
     in_pod = await asyncio.to_thread(os.path.exists, SERVICE_TOKEN_FILENAME)
+    as_pod = in_pod and settings.context is None and not os.environ.get("KUBECONFIG")
+    if not as_pod and not found:
+        raise _no_access(kubeconfig, "there is no such file")
     try:
-        if in_pod and settings.context is None and not os.environ.get("KUBECONFIG"):
+        if as_pod:
             load_incluster_config(client_configuration=configuration)
             namespace = Path(SERVICE_TOKEN_FILENAME).with_name("namespace")
             return (await asyncio.to_thread(namespace.read_text)).strip()
-        if not found:
-            raise _no_access(kubeconfig, "there is no such file")
         await load_kube_config(kubeconfig, settings.context, client_configuration=configuration)
         contexts, active = list_kube_config_contexts(kubeconfig)
         chosen = next((each for each in contexts if each["name"] == settings.context), active)
         return str(chosen["context"].get("namespace") or "default")
-    except (ConfigException, OSError) as error:
+    except (ConfigException, YAMLError, OSError, ValueError) as error:  # the file, its certificates
         raise _no_access(kubeconfig, str(error)) from error
 
 
