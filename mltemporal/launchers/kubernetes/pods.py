@@ -13,6 +13,8 @@ from mltemporal.launchers.kubernetes.template import CONTAINER
 
 Json = dict[str, Any]
 
+_PREEMPTION = re.compile(r" (?:no new claims to deallocate|preemption:)")
+"""What the scheduler adds: that nobody else can be sent away for it."""
 _PULL = ("ErrImagePull", "ImagePullBackOff", "RegistryUnavailable", "ImageInspectError")
 _CONFIG = ("CreateContainerConfigError", "CreateContainerError", "RunContainerError")
 _NO_SUCH_IMAGE = re.compile(
@@ -82,7 +84,7 @@ def _unscheduled(pod: Json) -> Sighting | None:
 
 
 def _unschedulable(condition: Json) -> str:
-    message = shortened(condition.get("message", ""))
+    message = _PREEMPTION.split(shortened(condition.get("message", "")))[0]
     if condition.get("reason") == "SchedulingGated":
         return "its pod is held back by a scheduling gate"
     short = sorted(set(re.findall(r"Insufficient ([\w./-]+\w)", message)))

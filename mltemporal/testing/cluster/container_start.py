@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 
 from mltemporal.testing.cluster import environment, volumes
 from mltemporal.testing.cluster.logs import Log
@@ -53,7 +54,10 @@ class Starter:
         cwd = paths(container.get("workingDir") or "")
         if not os.path.isdir(cwd):
             cwd = directory
-        return Process([hosts(paths(word)) for word in words], env, cwd, log, self._watchdog)
+        words = [hosts(paths(word)) for word in words]
+        if words[0] in ("python", "python3"):
+            words[0] = sys.executable  # last: where it lies may look like a path of a volume
+        return Process(words, env, cwd, log, self._watchdog)
 
 
 def not_started(error: OSError) -> str:

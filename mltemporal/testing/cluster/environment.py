@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import os
 import re
-import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -98,10 +97,7 @@ def _resource(container: Object, wanted: dict[str, Any]) -> str:
 def command_line(container: Object, env: dict[str, str], entrypoint: tuple[str, ...]) -> list[str]:
     """Return what the container runs: its command, or its image's, and its arguments."""
     words = [expand(word, env) for word in container.get("command") or entrypoint]
-    words += [expand(word, env) for word in container.get("args") or ()]
-    if words and words[0] in ("python", "python3"):
-        words[0] = sys.executable
-    return words
+    return words + [expand(word, env) for word in container.get("args") or ()]
 
 
 def host_names(store: Store, namespace: str) -> Callable[[str], str]:
