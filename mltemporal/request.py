@@ -200,9 +200,11 @@ def pod_options(
 
 
 def _requirements(packages: object) -> tuple[str, ...]:
+    if not (found := labels("packages", packages)):
+        return ()
     from packaging.requirements import InvalidRequirement, Requirement
 
-    for package in (found := labels("packages", packages)):
+    for package in found:
         try:
             Requirement(package)
         except InvalidRequirement as error:

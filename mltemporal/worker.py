@@ -30,7 +30,7 @@ from mltemporal.database.workers import SEEN_EVERY_S
 from mltemporal.errors import MLTemporalError, ServiceUnavailable
 from mltemporal.launchers import launcher_of
 from mltemporal.launchers.base import Launcher
-from mltemporal.settings import BACKENDS, Settings, load_settings
+from mltemporal.settings import BACKENDS, Settings, process_settings
 from mltemporal.stack import connect, search_attributes
 from mltemporal.stack.overview import task_queue
 from mltemporal.storage import Storage
@@ -147,9 +147,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("temporalio").setLevel(logging.WARNING)
     try:
-        settings = load_settings()
-        settings.export()
-        asyncio.run(run_worker(settings, home_only=home_only))
+        asyncio.run(run_worker(process_settings(), home_only=home_only))
     except MLTemporalError as error:
         print(error, file=sys.stderr)  # noqa: T201  (this is a program)
         return 1

@@ -131,7 +131,7 @@ def _workers(settings: Settings) -> tuple[str, tuple[WorkerInfo, ...]]:
 
     database = Database.open(settings.database_url)
     try:
-        return task_queue(settings, database), tuple(database.workers.alive())
+        return task_queue(settings, database, settings.backend), tuple(database.workers.alive())
     finally:
         database.close()
 
