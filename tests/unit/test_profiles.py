@@ -7,7 +7,7 @@ import pytest
 
 from mltemporal.errors import InvalidRequest
 from mltemporal.profiles import profile_names
-from mltemporal.settings import load_settings, process_settings
+from mltemporal.settings import load_settings, own_environment, process_settings, withdraw_exports
 
 TEAM = """
 [profile.team]
@@ -89,6 +89,28 @@ def test_a_process_gives_its_libraries_what_the_profile_says(environ, monkeypatc
         monkeypatch.setenv(name, value)
     process_settings()
     assert ("temporal.example:7233", "mine") == (os.environ["TEMPORAL_ADDRESS"], os.environ["AWS_PROFILE"])
+
+
+def test_a_profile_leaves_nothing_to_the_next_one(environ, monkeypatch) -> None:
+    for name in ("TEMPORAL_ADDRESS", "TEMPORAL_TLS"):
+        monkeypatch.setenv(name, "")
+        monkeypatch.delenv(name)
+    for name, value in environ(MLTEMPORAL_PROFILE="team").items():
+        monkeypatch.setenv(name, value)
+    assert process_settings().foreign == load_settings().foreign != {}
+    monkeypatch.setenv("MLTEMPORAL_PROFILE", "other")
+    assert {} == load_settings().foreign
+    assert "TEMPORAL_ADDRESS" not in own_environment()
+    withdraw_exports()
+    assert "TEMPORAL_ADDRESS" not in os.environ
+
+
+def test_a_profile_has_a_home_of_its_own(environ, tmp_path) -> None:
+    assert tmp_path / "profiles" / "team" == load_settings(environ(MLTEMPORAL_PROFILE="team")).home
+    assert tmp_path == load_settings(environ()).home
+    own = environ('[profile.team]\nhome = "/srv/ml"', MLTEMPORAL_PROFILE="team")
+    del own["MLTEMPORAL_HOME"]
+    assert Path("/srv/ml") == load_settings(own).home
 
 
 def test_the_names_of_the_profiles_are_known(environ) -> None:
