@@ -12,17 +12,17 @@ from mltemporal.version import __version__ as __version__
 
 if TYPE_CHECKING:
     from mltemporal.api import DryRun as DryRun
-    from mltemporal.api import connect as connect
     from mltemporal.api import datasets as datasets
     from mltemporal.api import history as history
     from mltemporal.api import job as job
     from mltemporal.api import jobs as jobs
     from mltemporal.api import models as models
-    from mltemporal.api import shutdown as shutdown
-    from mltemporal.api import status as status
     from mltemporal.api import train as train
     from mltemporal.code import Container as Container
     from mltemporal.code import Script as Script
+    from mltemporal.connection import connect as connect
+    from mltemporal.connection import shutdown as shutdown
+    from mltemporal.connection import status as status
     from mltemporal.errors import CorruptObject as CorruptObject
     from mltemporal.errors import InvalidDataset as InvalidDataset
     from mltemporal.errors import InvalidRequest as InvalidRequest
@@ -45,8 +45,9 @@ if TYPE_CHECKING:
     from mltemporal.runtime import track as track
 
 _NAMES = {
-    "api": "DryRun connect datasets history job jobs models shutdown status train",
+    "api": "DryRun datasets history job jobs models train",
     "code": "Container Script",
+    "connection": "connect shutdown status",
     "errors": "CorruptObject InvalidDataset InvalidRequest InvalidTrainer JobCancelled JobFailed "
     "MLTemporalError NotFound ServiceUnavailable StackError TrainingInterrupted VersionMismatch",
     "handles": "TrainingJob",
