@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import sys
 from typing import Any
 
@@ -19,7 +20,8 @@ def main(argv: list[str]) -> int:
     """Run the attempt and return the process's exit code.
 
     0: the note ``<attempt>/output`` holds the result. 1: the note ``<attempt>/failure`` holds the
-    reason, and standard error the traceback. 143: the attempt was asked to stop and did.
+    reason, and standard error the traceback. 75 (``EX_TEMPFAIL``): storage was away, also for the
+    note. 143: the attempt was asked to stop and did.
     """
     reporting.open_output()
     reporting.stage("starting")
@@ -38,8 +40,7 @@ def main(argv: list[str]) -> int:
             _log(users_traceback(error))
             reporting.stage("stopped")
             return stopping.EXIT_CODE
-        _fail(job, error)
-        return 1
+        return _fail(job, error)
     finally:
         reporting.flush()
     return 0
@@ -97,8 +98,8 @@ def _save_value(job: Job, value: Any) -> ObjectRef | None:
     )
 
 
-def _fail(job: Job, error: BaseException) -> None:
-    """Write why the attempt failed: to the log, and for the monitor."""
+def _fail(job: Job, error: BaseException) -> int:
+    """Write why the attempt failed: to the log, and for the monitor. Returns the exit code."""
     failure = failure_of(error)
     _log(failure.traceback)
     name = f"{job.attempt}/failure"
@@ -108,6 +109,8 @@ def _fail(job: Job, error: BaseException) -> None:
             job.storage.put_note(job.key, name, failure)
     except MLTemporalError as away:
         _log(f"The reason could not be stored: {away}")
+        return os.EX_TEMPFAIL if failure.retryable else 1
+    return 1
 
 
 def _log(text: str) -> None:

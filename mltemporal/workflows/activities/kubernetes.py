@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import tempfile
 import time
 from collections.abc import Awaitable, Callable, Mapping
@@ -248,7 +249,7 @@ class JobActivities:
             phase = Phase.SUCCEEDED  # the last thing that a process writes, however it ended after that
         elif end.phase is Phase.INTERRUPTED and (failure is None or job.spec.pod.nodes > 1):
             phase = Phase.INTERRUPTED  # of several ranks, the others fail when one is gone
-        elif failure is not None and failure.retryable:
+        elif end.exit_code == os.EX_TEMPFAIL if failure is None else failure.retryable:
             phase = Phase.INTERRUPTED
         else:
             phase = Phase.FAILED

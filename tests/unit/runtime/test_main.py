@@ -1,7 +1,9 @@
 """Attempts at jobs as real processes, for each kind of trainer."""
 
+import os
 import pickle
 import signal
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -414,6 +416,20 @@ def test_storage_that_is_away_is_a_failure_that_trying_again_helps(runner: Any) 
         run.failure.message,
         run.failure.next_step,
     )
+
+
+def test_a_reason_that_storage_cannot_take_either_is_said_by_the_exit_code(capsys: Any) -> None:
+    from mltemporal.errors import ServiceUnavailable
+    from mltemporal.runtime import main
+
+    class Away:
+        def get_note(self, *_: object) -> None:
+            raise ServiceUnavailable("the store is away", "wait")
+
+    job: Any = SimpleNamespace(storage=Away(), key="job-1", attempt=1)
+    assert os.EX_TEMPFAIL == main._fail(job, ServiceUnavailable("the store is away", "wait"))
+    assert 1 == main._fail(job, ValueError("wrong"))
+    assert "ValueError: wrong" in capsys.readouterr().err
 
 
 def test_a_progress_line_is_found_behind_another_librarys_unfinished_line(runner: Any) -> None:
