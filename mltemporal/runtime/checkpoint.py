@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mltemporal.errors import CorruptObject, NotFound
-from mltemporal.runtime import context, reporting
+from mltemporal.runtime import context, reporting, stopping
 from mltemporal.runtime.context import Job
 from mltemporal.specs import ObjectRef
 
@@ -49,6 +49,11 @@ def save(obj: Any, step: int | None = None) -> None:
         _tell_once()
         _in_memory = obj
         return
+    with stopping.uninterrupted():
+        _save(job, obj, step)
+
+
+def _save(job: Job, obj: Any, step: int | None) -> None:
     now = time.time()
     saved = Checkpoint(object=_store(job, obj, now), step=step, attempt=job.attempt, time=now)
     entries = [*_entries(job), saved]

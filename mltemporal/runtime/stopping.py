@@ -53,6 +53,20 @@ def deferred() -> Iterator[None]:
     raise_if_asked()
 
 
+@contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Let a stop wait until what the block writes is written; after the stop, write on.
+
+    A process that ends in the middle of an upload may leave an empty object with servers that
+    do not compare lengths.
+    """
+    if _asked or _deferred:
+        yield
+        return
+    with deferred():
+        yield
+
+
 def _stop(_signal: int, _frame: FrameType | None) -> None:
     global _asked  # noqa: PLW0603 - a signal comes to the process
     _asked = True

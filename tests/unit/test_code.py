@@ -213,7 +213,7 @@ def fit_lazily(data: object) -> Any:
             3,
             {},
             "a int cannot train\nNext step: pass a scikit-learn-compatible estimator, "
-            "a function fit(data, **params), or Script('train.py')",
+            "a function fit(data, **params), Script('train.py') or Container('image')",
         ),
     ],
 )
@@ -236,7 +236,7 @@ def test_the_baseline_lists_its_parameters() -> None:
         (None, {}, "script 'train.py' does not exist"),
         ("x = 1\nif x\n", {}, "script 'train.py' does not compile: line 2: expected ':'"),
         ("x = '\0'", {}, "script 'train.py' "),
-        ("", {"args": "--lr 1"}, "the arguments of script 'train.py' are one text: '--lr 1'"),
+        ("", {"args": "--lr 1"}, "args is one text: '--lr 1'"),
         ("", {"metrics": {"loss": "("}}, "the pattern of metric 'loss' is no regular expression"),
         ("", {"metrics": {"loss": "loss"}}, "the pattern of metric 'loss' has 0 groups instead of one"),
     ],

@@ -1,7 +1,6 @@
 """The launcher where the cluster loses answers, cuts and forbids; the rest is in the contract."""
 
 import asyncio
-import sys
 import uuid
 from contextlib import contextmanager
 from dataclasses import replace
@@ -69,7 +68,7 @@ def program(spec):
     """Make a job that runs a Python program, without our runtime."""
 
     def make(text: str):
-        trainer = TrainerRef(kind="container", label="p", command=(sys.executable, "-c", text))
+        trainer = TrainerRef(kind="container", label="p", command=("python", "-c", text))
         made = spec(trainer=trainer, grace_s=1.0)
         return replace(made, key=f"training-{uuid.uuid4().hex[:12]}", pod=PodOptions(image=IMAGE))
 
