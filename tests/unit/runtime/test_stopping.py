@@ -19,9 +19,14 @@ def as_before(monkeypatch: pytest.MonkeyPatch):
 
 def test_a_stop_waits_for_the_end_of_a_write() -> None:
     written = []
-    with pytest.raises(stopping.Stopped), stopping.uninterrupted():
-        signal.raise_signal(signal.SIGTERM)
-        written.append("whole")
+
+    def write() -> None:
+        with stopping.uninterrupted():
+            signal.raise_signal(signal.SIGTERM)
+            written.append("whole")
+
+    with pytest.raises(stopping.Stopped):
+        write()
     assert ["whole"] == written
 
 
@@ -35,8 +40,13 @@ def test_after_the_stop_a_last_write_is_possible() -> None:
 
 def test_a_write_within_a_deferred_block_leaves_the_deferring_to_it() -> None:
     reached = []
-    with pytest.raises(stopping.Stopped), stopping.deferred():
-        with stopping.uninterrupted():
-            signal.raise_signal(signal.SIGTERM)
-        reached.append("the end of the outer block")
+
+    def work() -> None:
+        with stopping.deferred():
+            with stopping.uninterrupted():
+                signal.raise_signal(signal.SIGTERM)
+            reached.append("the end of the outer block")
+
+    with pytest.raises(stopping.Stopped):
+        work()
     assert ["the end of the outer block"] == reached
