@@ -244,6 +244,9 @@ class KubernetesContract(LauncherContract):
             with pytest.raises(InvalidRequest, match="that is not ours"):
                 await launcher.start(spec, 1)
             assert [] == await launcher.names()
+            await launcher.stop(f"{spec.key}-1", 0)
+            assert await launcher.find(f"{spec.key}-1") is None
+            assert (await other.find(f"{spec.key}-1")).phase is not Phase.INTERRUPTED
         finally:
             await other.stop(f"{spec.key}-1", 0)
             await other.delete(f"{spec.key}-1")

@@ -108,9 +108,12 @@ class KubernetesLauncher:
         state = cluster.state(name)
         if state is None:
             try:
-                cluster.jobs.put(await cluster.api.get(cluster.api.path("jobs", name)))
+                found = await cluster.api.get(cluster.api.path("jobs", name))
             except NotFound:
                 return None
+            if found["metadata"].get("labels", {}).get(OWNER) != self._owner:
+                return None  # of that name, and not ours: never touched
+            cluster.jobs.put(found)
             state = cluster.state(name)
         return None if state is None else sighting(state, time.time())
 
