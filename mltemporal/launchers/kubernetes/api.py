@@ -75,7 +75,7 @@ class Api:
 
     def path(self, resource: str, name: str = "", *, sub: str = "") -> str:
         """Return the path of a namespaced resource, e.g. ``jobs``, of one object or its subresource."""
-        group = {"jobs": "/apis/batch/v1", "events": "/api/v1"}.get(resource, "/api/v1")
+        group = "/apis/batch/v1" if resource == "jobs" else "/api/v1"
         return "/".join(part for part in (group, "namespaces", self.namespace, resource, name, sub) if part)
 
     async def get(self, path: str, **query: Any) -> Json:

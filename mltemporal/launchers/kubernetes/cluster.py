@@ -11,6 +11,7 @@ from typing import Any
 from mltemporal.errors import ServiceUnavailable
 from mltemporal.launchers.kubernetes.api import Api
 from mltemporal.launchers.kubernetes.manifest import selector
+from mltemporal.launchers.kubernetes.pods import is_over
 from mltemporal.launchers.kubernetes.reflector import Reflector
 
 Json = dict[str, Any]
@@ -96,8 +97,7 @@ class Cluster:
 
     def alive(self, name: str) -> list[str]:
         """Return the pods that run under the name of a Job, whether or not there still is one."""
-        pods = self._pods_of.get(name, {}).items()
-        return [pod for pod, found in pods if found["status"].get("phase") not in ("Succeeded", "Failed")]
+        return [pod for pod, found in self._pods_of.get(name, {}).items() if not is_over(found)]
 
     async def change(self, name: str, within_s: float) -> None:
         """Wait until something about the Job changes, at most so long."""

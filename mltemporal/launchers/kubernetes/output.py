@@ -18,6 +18,7 @@ from typing import Any
 from mltemporal.errors import InvalidRequest, MLTemporalError, NotFound
 from mltemporal.launchers.kubernetes.api import Forbidden
 from mltemporal.launchers.kubernetes.cluster import Cluster
+from mltemporal.launchers.kubernetes.pods import container_of, is_over, terminated
 from mltemporal.launchers.kubernetes.template import CONTAINER
 
 Json = dict[str, Any]
@@ -199,20 +200,11 @@ class RankOutput:
 
 
 def _has_output(pod: Json) -> bool:
-    status = _container(pod)
-    return status is not None and bool({"running", "terminated"} & status.get("state", {}).keys())
+    return bool({"running", "terminated"} & (container_of(pod) or {}).get("state", {}).keys())
 
 
 def _ended(pod: Json) -> bool:
-    status = _container(pod)
-    return pod["status"].get("phase") in ("Succeeded", "Failed") or (
-        status is not None and "terminated" in status.get("state", {})
-    )
-
-
-def _container(pod: Json) -> Json | None:
-    statuses: list[Json] = pod["status"].get("containerStatuses", [])
-    return next((each for each in statuses if each["name"] == CONTAINER), None)
+    return is_over(pod) or terminated(pod) is not None
 
 
 def _split(line: bytes, default_ns: int) -> tuple[int, bytes]:

@@ -29,7 +29,6 @@ _CONFIG_PATIENCE_S = 20.0
 _LOST_AFTER_S = 60.0
 """After its grace, a pod that is still there has a node that does not answer."""
 
-
 _DISRUPTIONS = {
     "PreemptionByScheduler": "preempted by a pod of higher priority",
     "DeletionByTaintManager": "its node was lost or drained",
@@ -70,7 +69,7 @@ def _silent(pod: Json, warning: Json | None) -> Sighting | None:
 
 
 def _running(pod: Json) -> Sighting:
-    container = _container(pod)
+    container = container_of(pod)
     if container is not None and "running" in container.get("state", {}):
         return Sighting(phase=Phase.RUNNING)
     return Sighting(phase=Phase.QUEUED, reason="its pod is being made ready")
@@ -221,11 +220,12 @@ def is_over(pod: Json) -> bool:
 
 def terminated(pod: Json) -> Json | None:
     """Return how the training's container ended; None where it has not."""
-    end: Json | None = (_container(pod) or {}).get("state", {}).get("terminated")
+    end: Json | None = (container_of(pod) or {}).get("state", {}).get("terminated")
     return end
 
 
-def _container(pod: Json) -> Json | None:
+def container_of(pod: Json) -> Json | None:
+    """Return the status of the training's container; None before there is one."""
     statuses: list[Json] = pod["status"].get("containerStatuses", [])
     return next((status for status in statuses if status["name"] == CONTAINER), None)
 
