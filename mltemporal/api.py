@@ -151,7 +151,8 @@ def train(
     wanted["pod"] = _with_image(wanted["pod"], wanted["backend"], trainer, here.settings.image)
     launcher = here.launcher(wanted["backend"])
     key = f"training-{uuid.uuid4().hex[:12]}"
-    launcher.check(_sketch(key, dataset, captured, wanted))
+    sketch = _sketch(key, dataset, captured, wanted)
+    launcher.check(sketch)
     check_environment(captured.versions)
     checked = inspect(dataset, target=target, needs_features=captured.kind in ("baseline", "estimator"))
     predicted, why = _target(checked, captured, trainer, target)
@@ -159,7 +160,7 @@ def train(
     address = here.ready().temporal_address
     if dry_run:
         _try_services(here)
-        place = background.run(launcher.rehearse(_sketch(key, dataset, captured, wanted)))
+        place = background.run(launcher.rehearse(sketch))
         return DryRun(
             (
                 f"dataset: {checked.label}",

@@ -145,40 +145,28 @@ class KubernetesContract(LauncherContract):
         seen = await until(f"{spec.key}-1", Phase.QUEUED, says="no node has enough cpu free")
         assert "Insufficient cpu" in seen.reason
 
-    async def test_an_evicted_pod_is_worth_another_attempt(self, launcher, make_spec, place):
+    async def test_an_evicted_pod_is_worth_another_attempt(self, launcher, running, place):
         from kubernetes.client import V1Eviction, V1ObjectMeta
 
-        spec = make_spec(FOREVER)
-        name = f"{spec.key}-1"
-        await launcher.start(spec, 1)
-        await until_it_says(launcher, name, b"up\n")
-        pod = (await asyncio.to_thread(place.pods, name))[0].metadata.name
+        pod = (await asyncio.to_thread(place.pods, running))[0].metadata.name
         eviction = V1Eviction(metadata=V1ObjectMeta(name=pod))
         await asyncio.to_thread(place.core.create_namespaced_pod_eviction, pod, place.namespace, eviction)
-        _, end = await followed(launcher, name)
+        _, end = await followed(launcher, running)
         assert end.phase is Phase.INTERRUPTED
         assert "evicted" in end.reason
 
-    async def test_a_deleted_pod_is_worth_another_attempt(self, launcher, make_spec, place):
-        spec = make_spec(FOREVER)
-        name = f"{spec.key}-1"
-        await launcher.start(spec, 1)
-        await until_it_says(launcher, name, b"up\n")
-        pod = (await asyncio.to_thread(place.pods, name))[0].metadata.name
+    async def test_a_deleted_pod_is_worth_another_attempt(self, launcher, running, place):
+        pod = (await asyncio.to_thread(place.pods, running))[0].metadata.name
         await asyncio.to_thread(place.core.delete_namespaced_pod, pod, place.namespace)
-        _, end = await followed(launcher, name)
+        _, end = await followed(launcher, running)
         assert end.phase is Phase.INTERRUPTED
         assert "deleted" in end.reason
 
-    async def test_a_deleted_job_is_worth_another_attempt(self, launcher, make_spec, place):
-        spec = make_spec(FOREVER)
-        name = f"{spec.key}-1"
-        await launcher.start(spec, 1)
-        await until_it_says(launcher, name, b"up\n")
-        following = asyncio.create_task(followed(launcher, name))
+    async def test_a_deleted_job_is_worth_another_attempt(self, launcher, running, place):
+        following = asyncio.create_task(followed(launcher, running))
         await asyncio.sleep(0)
         await asyncio.to_thread(
-            place.batch.delete_namespaced_job, name, place.namespace, propagation_policy="Background"
+            place.batch.delete_namespaced_job, running, place.namespace, propagation_policy="Background"
         )
         _, end = await following
         assert end.phase is Phase.INTERRUPTED
