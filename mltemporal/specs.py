@@ -82,7 +82,8 @@ class TrainerRef:
     """What trains: the built-in baseline, or code that travels by value."""
 
     kind: str
-    """``baseline``, ``estimator``, ``function``, ``script`` or ``container``."""
+    """``baseline``, ``estimator``, ``function``, ``script`` or ``container``; of a preprocessing ``steps``,
+    of an inference ``model``."""
     label: str
     """What a person calls it: a class, function or file name."""
     code: ObjectRef | None = None
@@ -146,8 +147,75 @@ class PodOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Shard:
+    """A part of a dataset that is worked on, written and recorded as one."""
+
+    index: int
+    file: int
+    """Which of the dataset's files, in the order of their names."""
+    row_groups: tuple[int, ...] = ()
+    """Of a parquet file; empty: the whole file."""
+    first_row: int = -1
+    """Where it begins, counted over the whole dataset; -1 where unknown (CSV)."""
+    rows: int = -1
+    """How many rows it has; -1 where unknown (CSV)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Expectation:
+    """What a column must be like; None and False ask for nothing."""
+
+    column: str
+    type: str | None = None
+    """``integer``, ``number``, ``text``, ``boolean``, ``date`` or ``timestamp``."""
+    minimum: float | str | None = None
+    maximum: float | str | None = None
+    """Both inclusive; dates and times as ISO text."""
+    null_share: float | None = None
+    """At most this share of the rows may be missing, 0 to 1."""
+    unique: bool = False
+    allowed: tuple[str | float | bool, ...] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class PreparationSpec:
+    """What a preprocessing does; the engine is `mltemporal.preparation`."""
+
+    plan: ObjectRef
+    """The checked plan, as `preparation.Plan` stores itself; its hash is verified before it is loaded."""
+    steps: tuple[str, ...] = ()
+    """Each step in words, for people and for lineage."""
+    expectations: tuple[Expectation, ...] = ()
+    output: str = ""
+    """Folder or ``s3://`` prefix of the new dataset; empty: in the job's storage."""
+    shards: int | None = None
+    overwrite: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class InferenceSpec:
+    """What a batch inference scores, with which model."""
+
+    model: ModelRef
+    model_job: int | None = None
+    """The training job that made the model."""
+    pipeline: ObjectRef | None = None
+    """The fitted preprocessing that is applied first, as `preparation.Fitted` stores itself."""
+    reference: DatasetRef | None = None
+    """The table that the model was trained on, for drift."""
+    output: str = ""
+    """Folder or ``s3://`` prefix of the predictions; empty: in the job's storage."""
+    keep: tuple[str, ...] = ()
+    """Columns that are passed through, in order."""
+    probabilities: bool = False
+    """Whether there is a column ``probability_<class>`` for each class, too."""
+    shards: int | None = None
+    overwrite: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
 class JobSpec:
-    """One training, complete: a worker or a job needs nothing else to run it."""
+    """One job, complete: a worker or a process needs nothing else to run it."""
 
     key: str
     """DNS label; names the workflow, the launcher's jobs (``<key>-<attempt>``) and storage."""
@@ -160,6 +228,9 @@ class JobSpec:
     """Share of the rows held out for the evaluation, 0 to below 1."""
     seed: int = 0
     kind: str = "training"
+    """``training``, ``preprocessing`` or ``inference``."""
+    preparation: PreparationSpec | None = None
+    inference: InferenceSpec | None = None
     backend: str = "local"
     resources: Resources = field(default_factory=Resources)
     pod: PodOptions = field(default_factory=PodOptions)
@@ -172,6 +243,12 @@ class JobSpec:
     grace_s: float = 30.0
     """Between SIGTERM and SIGKILL when the job is cancelled or times out."""
     checkpoints_kept: int = 3
+    stall: str | None = "flag"
+    """What happens when a training beats and its step stands still: ``flag``, ``restart`` or nothing."""
+    stall_after_s: float | None = None
+    """How long it must stand still; None: ten times what a step usually takes, and a minute at least."""
+    expectations: tuple[Expectation, ...] = ()
+    """What a training demands of its dataset, beside what is kept with it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -258,6 +335,59 @@ class RunOutput:
     """The cloudpickled return value of a function, when it is no model."""
     notes: tuple[str, ...] = ()
     """What the runtime chose and why, in sentences for a person."""
+    prepared: Prepared | None = None
+    scored: Scored | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class MadeDataset:
+    """A dataset that a preprocessing wrote."""
+
+    part: str
+    """``dataset``, or ``train`` and ``test``."""
+    ref: DatasetRef
+    profile: ObjectRef | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prepared:
+    """What a preprocessing leaves."""
+
+    datasets: tuple[MadeDataset, ...]
+    pipeline: ObjectRef
+    """The fitted steps, for scoring rows as they were trained on."""
+    profile: ObjectRef
+    """Of what came in."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scored:
+    """What a batch inference leaves."""
+
+    uri: str
+    rows: int
+    parts: int
+    drift: ObjectRef | None = None
+    """The comparison with the training data, column by column."""
+    drifted: tuple[str, ...] = ()
+    """The columns that moved, at most a hundred."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatasetFacts:
+    """What is kept with a registered dataset: where it came from and what it is like."""
+
+    made_by: int | None = None
+    """The job that wrote it."""
+    part: str = ""
+    sources: tuple[str, ...] = ()
+    """Fingerprints of the datasets that it was made from."""
+    steps: tuple[str, ...] = ()
+    pipeline: ObjectRef | None = None
+    profile: ObjectRef | None = None
+    expectations: tuple[Expectation, ...] = ()
+    code: str = ""
+    """The hash of the plan: which code made it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -288,6 +418,42 @@ class TrainingResult:
 
 
 @dataclass(frozen=True, kw_only=True)
+class PreprocessingResult:
+    """How a preprocessing ended well."""
+
+    job_id: int
+    metrics: dict[str, float] = field(default_factory=dict)
+    """``rows_in``, ``rows_out`` …"""
+    dataset_ids: dict[str, int] = field(default_factory=dict)
+    """Registered datasets by part: ``dataset``, or ``train`` and ``test``."""
+    attempts: int = 1
+    duration_s: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class InferenceResult:
+    """How a batch inference ended well."""
+
+    job_id: int
+    rows: int = 0
+    uri: str = ""
+    metrics: dict[str, float] = field(default_factory=dict)
+    drift_ref: ObjectRef | None = None
+    drifted: tuple[str, ...] = ()
+    attempts: int = 1
+    duration_s: float = 0.0
+
+
+JobResult = TrainingResult | PreprocessingResult | InferenceResult
+RESULTS: dict[str, type[JobResult]] = {
+    "training": TrainingResult,
+    "preprocessing": PreprocessingResult,
+    "inference": InferenceResult,
+}
+"""The result of each kind of job."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Outcome:
     """How a job ended, as the workflow tells the last activity."""
 
@@ -297,6 +463,9 @@ class Outcome:
     what: str = ""
     next_step: str = ""
     result: TrainingResult | None = None
+    """Of a training; the other kinds have a field of their own, so that each is read back as what it is."""
+    prepared: PreprocessingResult | None = None
+    scored: InferenceResult | None = None
 
 
 def encode(value: Any) -> str:

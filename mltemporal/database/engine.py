@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from mltemporal.database.progress import ProgressRecord
     from mltemporal.database.workers import Workers
 
-HEAD = "0002"
+HEAD = "0003"
 """The newest migration; a test compares it with what Alembic finds."""
 
 

@@ -33,9 +33,10 @@ datasets = Table(
     "datasets",
     metadata,
     Column("id", Integer, primary_key=True),
-    Column("name", Words(255), unique=True),
+    Column("name", Words(255), index=True),  # the newest of a name is meant
     Column("fingerprint", Words(64), nullable=False, unique=True),
     Column("ref_json", Words(), nullable=False),
+    Column("facts_json", Words(), nullable=False, server_default="{}"),
     Column("created_at", Float, nullable=False),
 )
 
@@ -151,4 +152,21 @@ workers = Table(
     Column("task_queue", Words(255), nullable=False),
     Column("started_at", Float, nullable=False),
     Column("seen_at", Float, nullable=False),
+)
+
+# One row a check of a round of the monitor.
+health = Table(
+    "health",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    # Names the round, so that an activity that is tried again records it once.
+    Column("round", Words(128), nullable=False),
+    Column("time", Float, nullable=False),
+    Column("part", Words(64), nullable=False),
+    Column("state", Words(16), nullable=False),
+    Column("latency_ms", Float, nullable=False),
+    Column("detail", Words(), nullable=False, default=""),
+    Column("next_step", Words(), nullable=False, default=""),
+    UniqueConstraint("round", "part"),
+    Index("health_by_time", "time"),
 )
