@@ -1,0 +1,77 @@
+"""The frozen dataclasses that cross a process border.
+
+Workers, notebooks and jobs of different ages meet, so a new field needs a default, and a
+reader ignores the fields that it does not know. `encode` and `decode` are the one JSON form.
+"""
+
+from mltemporal.specs.data import (
+    Artifact,
+    Column,
+    DatasetFacts,
+    DatasetRef,
+    Expectation,
+    ModelRef,
+    ObjectRef,
+    Shard,
+)
+from mltemporal.specs.encoding import decode, encode
+from mltemporal.specs.request import (
+    InferenceSpec,
+    JobSpec,
+    PodOptions,
+    PreparationSpec,
+    Resources,
+    SecretRef,
+    TrainerRef,
+)
+from mltemporal.specs.results import (
+    RESULTS,
+    InferenceResult,
+    JobResult,
+    MadeDataset,
+    Outcome,
+    Prepared,
+    PreprocessingResult,
+    RunFailure,
+    RunOutput,
+    Scored,
+    TrainingResult,
+)
+from mltemporal.specs.running import Attempt, Command, JobPlan, JobStatus, Progress, WorkflowState
+
+__all__ = [
+    "RESULTS",
+    "Artifact",
+    "Attempt",
+    "Column",
+    "Command",
+    "DatasetFacts",
+    "DatasetRef",
+    "Expectation",
+    "InferenceResult",
+    "InferenceSpec",
+    "JobPlan",
+    "JobResult",
+    "JobSpec",
+    "JobStatus",
+    "MadeDataset",
+    "ModelRef",
+    "ObjectRef",
+    "Outcome",
+    "PodOptions",
+    "PreparationSpec",
+    "Prepared",
+    "PreprocessingResult",
+    "Progress",
+    "Resources",
+    "RunFailure",
+    "RunOutput",
+    "Scored",
+    "SecretRef",
+    "Shard",
+    "TrainerRef",
+    "TrainingResult",
+    "WorkflowState",
+    "decode",
+    "encode",
+]
