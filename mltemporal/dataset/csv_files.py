@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -11,6 +11,7 @@ from mltemporal.dataset.files import File, opened
 from mltemporal.errors import InvalidDataset
 
 _BLOCK_BYTES = 4 << 20
+_CONVERSION_ERROR = re.compile(r"In CSV column #(\d+): CSV conversion error")
 _PARSE_ERROR = re.compile(r"CSV parse error: Row #(\d+): (.*)", re.DOTALL)
 
 
@@ -40,10 +41,23 @@ def csv_batches(file: File, names: list[str] | None = None) -> Iterator[Any]:
     Raises:
         InvalidDataset: a row does not parse, or holds bytes that are no UTF-8 text.
     """
+    import pyarrow as pa
+
     with _problems_named(file), opened(file) as source:
         header = _stream(source, file).schema.names
     with _problems_named(file), opened(file) as source:
-        yield from _stream(source, file, include=header if names is None else names, as_text=header)
+        types = dict.fromkeys(header, pa.string())
+        yield from _stream(source, file, include=header if names is None else names, types=types)
+
+
+def csv_typed_batches(file: File, types: Mapping[str, Any], names: list[str] | None = None) -> Iterator[Any]:
+    """Yield the file's record batches, the columns ``names`` (None: all) of the arrow ``types`` by name.
+
+    Raises:
+        InvalidDataset: a row does not parse, or a value is not of its column's type.
+    """
+    with _problems_named(file), opened(file) as source:
+        yield from _stream(source, file, include=names, types=types)
 
 
 def csv_sample(file: File, limit: int) -> list[Any]:
@@ -89,6 +103,42 @@ def csv_table(file: File) -> Any:
     return table
 
 
+def csv_types(file: File) -> dict[str, Any]:
+    """Return the arrow type of each column as `csv_table` infers it, from all rows, in bounded memory.
+
+    A type that a value does not fit gives way to the next, and the file is read anew.
+
+    Raises:
+        InvalidDataset: a row does not parse, or holds bytes that are no UTF-8 text.
+    """
+    import pyarrow as pa
+
+    types = {field.name: field.type for field in csv_head(file).schema}
+    names = list(types)
+    while True:
+        try:
+            with opened(file) as source:
+                for _ in _stream(source, file, types=types):
+                    pass
+            return types
+        except pa.ArrowInvalid as error:
+            found = _CONVERSION_ERROR.search(str(error))
+            wider = _wider(types[names[int(found.group(1))]]) if found else None
+            if found is None or wider is None:
+                raise _problem(file, str(error)) from error
+            types[names[int(found.group(1))]] = wider
+
+
+def _wider(type: Any) -> Any:
+    """Return what arrow's own inference tries after ``type``; None after text."""
+    import pyarrow as pa
+
+    order = [pa.null(), pa.int64(), pa.bool_(), pa.float64(), pa.date32(), pa.time32("s")]
+    order += [pa.timestamp(unit, zone) for unit in ("s", "ns") for zone in (None, "UTC")]
+    order += [pa.string(), None]
+    return order[order.index(type) + 1] if type in order else None
+
+
 def scan_csv(file: File, beat: Callable[[], None]) -> int:
     """Read the whole file and return how many rows it has; calls ``beat`` after each block.
 
@@ -103,9 +153,8 @@ def scan_csv(file: File, beat: Callable[[], None]) -> int:
 
 
 def _stream(
-    source: Any, file: File, *, include: list[str] | None = None, as_text: list[str] | None = None
+    source: Any, file: File, *, include: list[str] | None = None, types: Mapping[str, Any] | None = None
 ) -> Any:
-    import pyarrow as pa
     from pyarrow import csv
 
     return csv.open_csv(
@@ -117,7 +166,7 @@ def _stream(
         convert_options=csv.ConvertOptions(
             strings_can_be_null=True,
             include_columns=include,
-            column_types=dict.fromkeys(as_text, pa.string()) if as_text else None,
+            column_types=types,
         ),
     )
 

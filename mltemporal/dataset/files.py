@@ -12,9 +12,11 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from mltemporal.dataset.partitions import partition_columns
 from mltemporal.dataset.s3_files import find
 from mltemporal.errors import InvalidDataset, ServiceUnavailable
 from mltemporal.storage.places import PlaceError
@@ -81,6 +83,11 @@ class Files:
         """SHA-256 over names, sizes and stamps; another one means that something has changed."""
         lines = (f"{file.path}\0{file.size_bytes}\0{file.stamp}\n" for file in self.files)
         return hashlib.sha256("".join(lines).encode(errors="surrogateescape")).hexdigest()
+
+    @cached_property
+    def partitions(self) -> dict[str, list[Any]]:
+        """The columns that folder names give: a value a file."""
+        return partition_columns(self.uri, [file.path for file in self.files])
 
 
 def find_files(uri: str) -> Files:

@@ -14,12 +14,14 @@ _BATCH_ROWS = 64 * 1024
 
 
 @contextmanager
-def parquet(file: File, *, whole: bool = False, ahead_bytes: int = 0) -> Iterator[Any]:
+def parquet(file: File, *, whole: bool = False, ahead_bytes: int = 0, buffer_bytes: int = 0) -> Iterator[Any]:
     """Open a file as a ``pyarrow.parquet.ParquetFile``.
 
     Args:
         whole: everything will be read and held; from S3 it is then fetched by few, large requests.
         ahead_bytes: how much is fetched at once from S3, for rows that are read one after the other.
+        buffer_bytes: read each column through a buffer of this size, so that a row group of any
+            size fits in memory; 0 reads a row group's columns at once.
 
     Raises:
         InvalidDataset: it is truncated, corrupt or no parquet file; also from within the block.
@@ -30,7 +32,7 @@ def parquet(file: File, *, whole: bool = False, ahead_bytes: int = 0) -> Iterato
 
     with opened(file, ahead_bytes=ahead_bytes) as source:
         try:
-            yield pq.ParquetFile(source, pre_buffer=whole)
+            yield pq.ParquetFile(source, pre_buffer=whole, buffer_size=buffer_bytes)
         except (PlaceError, FileNotFoundError):
             raise  # the store's, and told by `opened`
         except (pa.ArrowException, OSError) as error:

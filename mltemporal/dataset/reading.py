@@ -5,20 +5,16 @@ Folders named ``key=value`` (as Hive and Spark write them) become columns.
 
 from __future__ import annotations
 
-import glob
-import re
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
 from mltemporal.dataset.csv_files import csv_batches, csv_head, csv_sample, csv_table, scan_csv
-from mltemporal.dataset.files import File, Files
+from mltemporal.dataset.files import File, Files, find_files
 from mltemporal.dataset.parquet_files import parquet, parquet_batches
+from mltemporal.dataset.partitions import partition_field
 from mltemporal.errors import InvalidDataset
-
-_PARTITION = re.compile(r"(\w+)=(.*)")
-_NO_VALUE = "__HIVE_DEFAULT_PARTITION__"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,9 +44,9 @@ def shape_of(files: Files, *, count: bool = True) -> Shape:
     elif not any(shape.rows for shape in shapes):
         rows = 0
     schema = shapes[0].schema
-    for name, values in _partitions(files).items():
+    for name, values in files.partitions.items():
         if name not in schema.names:
-            schema = schema.append(_field(name, values))
+            schema = schema.append(partition_field(name, values))
     return Shape(schema=schema, rows=rows)
 
 
@@ -97,11 +93,21 @@ def read_head(files: Files, limit: int) -> Any:
     return _joined(files, tables).slice(0, limit)
 
 
+def read_files(uri: str, limit: int | None = None) -> Any:
+    """Return the rows of the files at ``uri``, or its first ``limit`` ones, as an arrow table.
+
+    Raises:
+        InvalidDataset: there are no such files, or one does not parse.
+    """
+    files = find_files(uri)
+    return read_all(files) if limit is None else read_head(files, limit)
+
+
 def read_column(files: Files, name: str) -> Iterator[Any]:
     """Yield one column's values as arrow arrays (those of CSV files as text), file after file."""
     import pyarrow as pa
 
-    partition = _partitions(files).get(name)
+    partition = files.partitions.get(name)
     for i, file in enumerate(files.files):
         if partition:
             yield pa.array([partition[i]])
@@ -165,33 +171,11 @@ def _same_columns(first: File, expected: list[str], file: File, names: list[str]
         )
 
 
-def _partitions(files: Files) -> dict[str, list[Any]]:
-    """Return the columns that folder names give: a value a file."""
-    base = files.uri.split("/")
-    depth = next((i for i, part in enumerate(base) if glob.has_magic(part)), len(base))
-    found = [
-        {part[1]: part[2] for part in map(_PARTITION.fullmatch, file.path.split("/")[depth:-1]) if part}
-        for file in files.files
-    ]
-    columns: dict[str, list[Any]] = {}
-    for name in found[0]:
-        values = [None if (value := one.get(name, _NO_VALUE)) == _NO_VALUE else value for one in found]
-        whole = all(value is None or re.fullmatch(r"-?(0|[1-9]\d{0,17})", value) for value in values)
-        columns[name] = [int(value) if value is not None and whole else value for value in values]
-    return columns
-
-
 def _with_partitions(files: Files, i: int, table: Any) -> Any:
     import pyarrow as pa
 
-    for name, values in _partitions(files).items():
+    for name, values in files.partitions.items():
         if name not in table.schema.names:
-            field = _field(name, values)
+            field = partition_field(name, values)
             table = table.append_column(field, pa.repeat(pa.scalar(values[i], field.type), len(table)))
     return table
-
-
-def _field(name: str, values: list[Any]) -> Any:
-    import pyarrow as pa
-
-    return pa.field(name, pa.int64() if any(isinstance(value, int) for value in values) else pa.string())
