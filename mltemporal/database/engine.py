@@ -18,7 +18,9 @@ from mltemporal.errors import ServiceUnavailable, VersionMismatch
 
 if TYPE_CHECKING:
     from mltemporal.database.datasets import Datasets
+    from mltemporal.database.health import Health
     from mltemporal.database.jobs import Jobs
+    from mltemporal.database.leftovers import Leftovers
     from mltemporal.database.progress import ProgressRecord
     from mltemporal.database.workers import Workers
 
@@ -138,6 +140,20 @@ class Database:
         from mltemporal.database.workers import Workers
 
         return Workers(self)
+
+    @cached_property
+    def health(self) -> Health:
+        """Rounds of the monitor."""
+        from mltemporal.database.health import Health
+
+        return Health(self)
+
+    @cached_property
+    def leftovers(self) -> Leftovers:
+        """What crashes may have left."""
+        from mltemporal.database.leftovers import Leftovers
+
+        return Leftovers(self)
 
     @contextmanager
     def reading(self) -> Iterator[sa.Connection]:

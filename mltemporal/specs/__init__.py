@@ -15,6 +15,7 @@ from mltemporal.specs.data import (
     Shard,
 )
 from mltemporal.specs.encoding import decode, encode
+from mltemporal.specs.health import HealthCheck, HealthState, Mended, Notice, Round
 from mltemporal.specs.request import (
     InferenceSpec,
     JobSpec,
@@ -48,6 +49,8 @@ __all__ = [
     "DatasetFacts",
     "DatasetRef",
     "Expectation",
+    "HealthCheck",
+    "HealthState",
     "InferenceResult",
     "InferenceSpec",
     "JobPlan",
@@ -55,7 +58,9 @@ __all__ = [
     "JobSpec",
     "JobStatus",
     "MadeDataset",
+    "Mended",
     "ModelRef",
+    "Notice",
     "ObjectRef",
     "Outcome",
     "PodOptions",
@@ -64,6 +69,7 @@ __all__ = [
     "PreprocessingResult",
     "Progress",
     "Resources",
+    "Round",
     "RunFailure",
     "RunOutput",
     "Scored",

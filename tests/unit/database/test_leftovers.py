@@ -1,0 +1,34 @@
+"""What the monitor asks about jobs that something may be left of."""
+
+from mltemporal.database import Database, Event
+from mltemporal.specs import JobStatus
+
+
+def test_live_jobs_are_those_that_have_not_ended(database: Database, make_job) -> None:
+    first, second = make_job(), make_job()
+    assert [first.id, second.id] == [job.id for job in database.leftovers.live()]
+    database.jobs.finish(first.id, JobStatus.FAILED)
+    assert [second.id] == [job.id for job in database.leftovers.live()]
+
+
+def test_a_job_is_found_by_its_key(database: Database, make_job) -> None:
+    job = make_job()
+    assert job.id == database.leftovers.of_key(job.key).id
+    assert database.leftovers.of_key("training-ffffffffffff") is None
+
+
+def test_the_last_event_says_when_something_happened(database: Database, make_job) -> None:
+    job = make_job()
+    later = job.created_at + 5
+    database.jobs.add_event(job.id, Event(time=later, kind="note"))
+    assert later == database.leftovers.last_event(job.id)
+
+
+def test_what_was_seen_to_is_not_looked_at_again(database: Database, make_job) -> None:
+    jobs = [database.jobs.finish(make_job().id, JobStatus.SUCCEEDED) for _ in range(3)]
+    ends = [job.finished_at for job in jobs]
+    assert [jobs[0].id, jobs[1].id] == [job.id for job in database.leftovers.ended_before(ends[2])]
+    database.leftovers.mark(ends[0])
+    assert [jobs[1].id] == [job.id for job in database.leftovers.ended_before(ends[2])]
+    database.leftovers.mark(0.0)
+    assert [jobs[1].id] == [job.id for job in database.leftovers.ended_before(ends[2])]
