@@ -6,6 +6,8 @@ Library code never reads ``os.environ`` for its own configuration; it is handed 
 from __future__ import annotations
 
 import os
+import re
+import shlex
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -62,14 +64,25 @@ class Settings:
     """Where jobs run that do not say it themselves."""
     image: str | None = None
     """The image of jobs that name none."""
+    checkpoint_days: int = 7
+    """How long the checkpoints of a job that ended are kept; the monitor removes older ones."""
+    notify_webhook: str | None = field(default=None, repr=False)
+    """Where the worker posts ``{"text": …}`` when a job ends or a check turns red; whoever has it can post."""
+    notify_command: str | None = field(default=None, repr=False)
+    """What the worker runs then, with the message as JSON on its standard input."""
     cluster: ClusterSettings = field(default_factory=ClusterSettings)
     foreign: dict[str, str] = field(default_factory=dict, repr=False, compare=False)
     """Variables for the libraries underneath, from a profile; see `export`."""
 
+    @property
+    def notifies(self) -> bool:
+        """Whether somebody wants to be told of ends and problems."""
+        return bool(self.notify_webhook or self.notify_command)
+
     def environ(self) -> dict[str, str]:
         """Return the environment variables from which `load_settings` reads these same settings.
 
-        Holds the database's password, if there is one: for a child process, not for a log.
+        Holds the database's password and the webhook, if there are: for a child process, not for a log.
         """
         values = {
             "MLTEMPORAL_HOME": str(self.home),
@@ -82,6 +95,9 @@ class Settings:
             "MLTEMPORAL_TEMPORAL_PORT": self.temporal_port,
             "MLTEMPORAL_BACKEND": self.backend,
             "MLTEMPORAL_IMAGE": self.image,
+            "MLTEMPORAL_CHECKPOINT_DAYS": self.checkpoint_days,
+            "MLTEMPORAL_NOTIFY_WEBHOOK": self.notify_webhook,
+            "MLTEMPORAL_NOTIFY_COMMAND": self.notify_command,
             "MLTEMPORAL_KUBERNETES_NAMESPACE": self.cluster.namespace,
             "MLTEMPORAL_KUBERNETES_CONTEXT": self.cluster.context,
             "MLTEMPORAL_KUBERNETES_STORAGE_SECRET": self.cluster.storage_secret,
@@ -129,6 +145,9 @@ def load_settings(environ: dict[str, str] | None = None) -> Settings:
     ``MLTEMPORAL_TEMPORAL_PORT``            of the embedded server
     ``MLTEMPORAL_BACKEND``                  ``local`` or ``kubernetes``
     ``MLTEMPORAL_IMAGE``                    of jobs that name none
+    ``MLTEMPORAL_CHECKPOINT_DAYS``          how long those of ended jobs are kept, where a monitor runs
+    ``MLTEMPORAL_NOTIFY_WEBHOOK``           gets ``{"text": …}`` when a job ends or a check turns red
+    ``MLTEMPORAL_NOTIFY_COMMAND``           is run by the worker then, the message on standard input
     ``MLTEMPORAL_KUBERNETES_NAMESPACE`` …   ``_CONTEXT``, ``_STORAGE_SECRET``, ``_SERVICE_ACCOUNT``,
                                             ``_IMAGE_PULL_SECRETS`` (with commas), ``_IMAGE_POLICY``
     ``MLTEMPORAL_PROFILE``                  a profile, see `profiles`
@@ -157,6 +176,9 @@ def load_settings(environ: dict[str, str] | None = None) -> Settings:
         temporal_port=_number(env, "MLTEMPORAL_TEMPORAL_PORT", 1, 65_535),
         backend=_one_of(env, "MLTEMPORAL_BACKEND", BACKENDS),
         image=env.get("MLTEMPORAL_IMAGE") or None,
+        checkpoint_days=_number(env, "MLTEMPORAL_CHECKPOINT_DAYS", 1, 36_500) or Settings.checkpoint_days,
+        notify_webhook=_webhook(env),
+        notify_command=_command(env),
         cluster=ClusterSettings(
             namespace=env.get("MLTEMPORAL_KUBERNETES_NAMESPACE") or None,
             context=env.get("MLTEMPORAL_KUBERNETES_CONTEXT") or None,
@@ -219,6 +241,32 @@ def _number(env: dict[str, str], name: str, low: int, high: int) -> int | None:
     )
 
 
+def _webhook(env: dict[str, str]) -> str | None:
+    url = env.get("MLTEMPORAL_NOTIFY_WEBHOOK")
+    if not url:
+        return None
+    if not re.fullmatch(r"https?://[^\s/]+[!-~]*", url):  # and the text does not repeat it: it is a secret
+        raise InvalidRequest(
+            "MLTEMPORAL_NOTIFY_WEBHOOK is no URL of a web server", "set it to https://…, or unset it"
+        )
+    return url
+
+
+def _command(env: dict[str, str]) -> str | None:
+    command = env.get("MLTEMPORAL_NOTIFY_COMMAND")
+    if not command:
+        return None
+    try:
+        words = shlex.split(command)
+    except ValueError:
+        words = []
+    if not words:
+        raise InvalidRequest(
+            "MLTEMPORAL_NOTIFY_COMMAND is no command", "write it as in a shell, with its quotes in pairs"
+        )
+    return command
+
+
 def _one_of(env: dict[str, str], name: str, allowed: tuple[str, ...]) -> str:
     value = env.get(name) or allowed[0]
     if value not in allowed:
@@ -238,6 +286,9 @@ _VARIABLES = frozenset(
         "MLTEMPORAL_TEMPORAL_PORT",
         "MLTEMPORAL_BACKEND",
         "MLTEMPORAL_IMAGE",
+        "MLTEMPORAL_CHECKPOINT_DAYS",
+        "MLTEMPORAL_NOTIFY_WEBHOOK",
+        "MLTEMPORAL_NOTIFY_COMMAND",
         "MLTEMPORAL_KUBERNETES_NAMESPACE",
         "MLTEMPORAL_KUBERNETES_CONTEXT",
         "MLTEMPORAL_KUBERNETES_STORAGE_SECRET",

@@ -21,6 +21,9 @@ def test_a_child_process_reads_the_same_settings() -> None:
         "MLTEMPORAL_TEMPORAL_PORT": "7233",
         "MLTEMPORAL_BACKEND": "kubernetes",
         "MLTEMPORAL_IMAGE": "registry.example/ml:1.4",
+        "MLTEMPORAL_CHECKPOINT_DAYS": "3",
+        "MLTEMPORAL_NOTIFY_WEBHOOK": "https://hooks.example/T0/secret",
+        "MLTEMPORAL_NOTIFY_COMMAND": "notify-send --app-name 'ml jobs'",
         "MLTEMPORAL_KUBERNETES_NAMESPACE": "ml",
         "MLTEMPORAL_KUBERNETES_CONTEXT": "work",
         "MLTEMPORAL_KUBERNETES_STORAGE_SECRET": "storage",
@@ -39,7 +42,8 @@ def test_a_child_process_reads_the_same_settings() -> None:
 
 def test_a_profile_may_set_all_that_a_child_process_is_told() -> None:
     everything = {f"MLTEMPORAL_{name}" for name in ("TASK_QUEUE", "WEB_PORT", "TEMPORAL_PORT", "IMAGE")}
-    told = set(load_settings(dict.fromkeys(everything, "7233")).environ()) | {
+    others = {"MLTEMPORAL_NOTIFY_WEBHOOK": "http://x", "MLTEMPORAL_NOTIFY_COMMAND": "x"}
+    told = set(load_settings(dict.fromkeys(everything, "7233") | others).environ()) | {
         f"MLTEMPORAL_KUBERNETES_{name}"
         for name in ("NAMESPACE", "CONTEXT", "STORAGE_SECRET", "SERVICE_ACCOUNT", "IMAGE_PULL_SECRETS")
     }
@@ -77,7 +81,30 @@ def test_a_value_that_cannot_be_is_named(name: str, text: str) -> None:
         load_settings({name: text})
 
 
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("MLTEMPORAL_NOTIFY_WEBHOOK", "file:///swordfish"),
+        ("MLTEMPORAL_NOTIFY_WEBHOOK", "https:///swordfish"),
+        ("MLTEMPORAL_NOTIFY_WEBHOOK", "https://a/b swordfish"),
+        ("MLTEMPORAL_NOTIFY_COMMAND", "say 'swordfish"),
+        ("MLTEMPORAL_NOTIFY_COMMAND", " "),
+    ],
+)
+def test_what_is_secret_is_refused_without_being_repeated(name: str, text: str) -> None:
+    with pytest.raises(InvalidRequest, match=f"{name} is no") as raised:
+        load_settings({name: text})
+    assert "swordfish" not in str(raised.value)
+
+
 def test_a_password_is_not_shown() -> None:
-    settings = load_settings({"MLTEMPORAL_DATABASE_URL": "postgresql://me:swordfish@db/jobs"})
+    settings = load_settings(
+        {
+            "MLTEMPORAL_DATABASE_URL": "postgresql://me:swordfish@db/jobs",
+            "MLTEMPORAL_NOTIFY_WEBHOOK": "https://hooks.example/swordfish",
+            "MLTEMPORAL_NOTIFY_COMMAND": "tell --token swordfish",
+        }
+    )
+    assert settings.notifies
     assert "swordfish" not in repr(settings)
     assert os.path.isabs(settings.storage_url)
