@@ -11,7 +11,7 @@ from mltemporal.dataset.files import File, opened
 from mltemporal.errors import InvalidDataset
 
 _BLOCK_BYTES = 4 << 20
-_CONVERSION_ERROR = re.compile(r"In CSV column #(\d+): CSV conversion error")
+_CONVERSION_ERROR = re.compile(r"In CSV column #(\d+): (?:Row #\d+: )?CSV conversion error")
 _PARSE_ERROR = re.compile(r"CSV parse error: Row #(\d+): (.*)", re.DOTALL)
 
 
