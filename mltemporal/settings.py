@@ -67,7 +67,7 @@ class Settings:
     checkpoint_days: int = 7
     """How long the checkpoints of a job that ended are kept; the monitor removes older ones."""
     notify_webhook: str | None = field(default=None, repr=False)
-    """Where the worker posts ``{"text": …}`` when a job ends or a check turns red; whoever has it can post."""
+    """Where the worker posts ``{"text": …}`` when a job ends or a check turns red; a secret."""
     notify_command: str | None = field(default=None, repr=False)
     """What the worker runs then, with the message as JSON on its standard input."""
     cluster: ClusterSettings = field(default_factory=ClusterSettings)

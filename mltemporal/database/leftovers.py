@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
@@ -74,7 +74,7 @@ class Leftovers:
             value = connection.scalar(sa.select(meta.c.value).where(meta.c.name == _MARK))
         return 0.0 if value is None else float(value)
 
-    def _jobs(self, ids: sa.Select[tuple[int]]) -> list[JobRow]:
+    def _jobs(self, ids: sa.Select[Any]) -> list[JobRow]:
         with self._database.reading() as connection:
             found = list(connection.scalars(ids))
         return [self._database.jobs.get(job_id) for job_id in found]
