@@ -78,7 +78,8 @@ def _server(settings: Settings) -> str:
     return f"{server_version(binary)} at {binary}"
 
 
-def _stack(settings: Settings) -> str:
+def stack(settings: Settings) -> str:
+    """The processes of the embedded stack."""
     running = state(settings)
     if running is None:
         if settings.temporal_configured:
@@ -95,17 +96,19 @@ def _stack(settings: Settings) -> str:
     return f"version {running.version} runs {names} (supervisor {running.supervisor.pid})"
 
 
-def _database(settings: Settings) -> str:
+def database(settings: Settings) -> str:
+    """A round trip to the database, and its schema."""
     from mltemporal.database import Database
 
-    database = Database.open(settings.database_url)
+    opened = Database.open(settings.database_url)
     try:
-        return f"{masked_url(settings.database_url)} at schema {database.revision()}"
+        return f"{masked_url(settings.database_url)} at schema {opened.revision()}"
     finally:
-        database.close()
+        opened.close()
 
 
-def _storage(settings: Settings) -> str:
+def storage(settings: Settings) -> str:
+    """Whether the storage takes, gives back and removes a small object."""
     from mltemporal.storage import Storage
 
     Storage(settings.storage_url).check()
@@ -126,9 +129,9 @@ _PARTS: dict[str, Callable[[Settings], str]] = {
     "Python": _python,
     "home": _home,
     "Temporal program": _server,
-    "stack": _stack,
-    "database": _database,
-    "storage": _storage,
+    "stack": stack,
+    "database": database,
+    "storage": storage,
     "Temporal": doctor_temporal.temporal,
     "worker": doctor_temporal.worker,
     "search attributes": doctor_temporal.search_attributes,

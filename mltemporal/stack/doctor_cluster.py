@@ -25,13 +25,13 @@ _LIMITING = ("pods", "cpu", "memory", "ephemeral-storage", "count/pods", "count/
 
 def parts(settings: Settings) -> dict[str, Look]:
     """Return what there is to look at: one line where no cluster is configured or reached."""
-    if not _is_configured(settings):
+    if not is_configured(settings):
         return {"Kubernetes": lambda _: "not configured"}
     trouble = _trouble(settings)
     if trouble is None:
         return {
-            "Kubernetes access": _access,
-            "Kubernetes quota": _quota,
+            "Kubernetes access": access,
+            "Kubernetes quota": quota,
             "Kubernetes image": _image,
             "Kubernetes storage Secret": _storage_secret,
         }
@@ -40,7 +40,8 @@ def parts(settings: Settings) -> dict[str, Look]:
     return {"Kubernetes": lambda _: _raise(trouble)}
 
 
-def _is_configured(settings: Settings) -> bool:
+def is_configured(settings: Settings) -> bool:
+    """Whether these settings name a cluster at all."""
     return (
         settings.backend == "kubernetes"
         or settings.cluster != ClusterSettings()
@@ -61,7 +62,8 @@ def _trouble(settings: Settings) -> MLTemporalError | None:
     return None
 
 
-def _access(settings: Settings) -> str:
+def access(settings: Settings) -> str:
+    """Whether the cluster answers, and allows what a worker does."""
     from mltemporal.launchers.kubernetes.access import VERBS, refused
 
     async def ask(api: Api) -> tuple[str, list[str]]:
@@ -78,7 +80,8 @@ def _access(settings: Settings) -> str:
     return f"{where}: all of the {len(VERBS)} verbs that a worker uses are allowed"
 
 
-def _quota(settings: Settings) -> str:
+def quota(settings: Settings) -> str:
+    """What is left of the namespace's quotas."""
     from mltemporal.launchers.kubernetes.api import Forbidden
     from mltemporal.launchers.kubernetes.quantities import amount
 
@@ -87,8 +90,8 @@ def _quota(settings: Settings) -> str:
     except Forbidden:
         return "not readable from here, which no worker needs: `kubectl describe quota`"
     told, full = [], []
-    for quota in quotas:
-        hard, used = quota.get("status", {}).get("hard", {}), quota.get("status", {}).get("used", {})
+    for each in quotas:
+        hard, used = each.get("status", {}).get("hard", {}), each.get("status", {}).get("used", {})
         for name, limit in hard.items():
             taken = used.get(name, "0")
             told.append(f"{name} {taken} of {limit} used")

@@ -30,13 +30,7 @@ def temporal(settings: Settings) -> str:
 
 def worker(settings: Settings) -> str:
     """Who polls each backend's task queue; that of the settings' own backend needs somebody."""
-    from mltemporal.database import Database
-
-    database = Database.open(settings.database_url)
-    try:
-        queue_of = {backend: task_queue(settings, database, backend) for backend in BACKENDS}
-    finally:
-        database.close()
+    queue_of = queues(settings)
 
     async def ask() -> dict[str, list[str]]:
         client = await connect(settings)
@@ -56,6 +50,21 @@ def worker(settings: Settings) -> str:
             else f"look into {str(StackFiles(settings.home).log('worker'))!r}, or run `mltemporal up`",
         )
     return "; ".join(told)
+
+
+def queues(settings: Settings) -> dict[str, str]:
+    """Return the task queue of each backend.
+
+    Raises:
+        ServiceUnavailable: the database, whose id is part of their names, does not answer.
+    """
+    from mltemporal.database import Database
+
+    database = Database.open(settings.database_url)
+    try:
+        return {backend: task_queue(settings, database, backend) for backend in BACKENDS}
+    finally:
+        database.close()
 
 
 def search_attributes(settings: Settings) -> str:

@@ -112,5 +112,5 @@ def test_a_quota_that_is_used_up_is_said(monkeypatch, tmp_path: Path) -> None:
     monkeypatch.setattr(
         doctor.doctor_cluster, "_ask", lambda settings, question: {"items": [{"status": status}]}
     )
-    check = doctor._check("quota", doctor.doctor_cluster._quota, settings(tmp_path))
+    check = doctor._check("quota", doctor.doctor_cluster.quota, settings(tmp_path))
     assert "pods used up: pods 2 of 2 used, requests.cpu 3500m of 4 used" == check.detail
