@@ -11,13 +11,10 @@ from typing import TYPE_CHECKING, Any
 from mltemporal.version import __version__ as __version__
 
 if TYPE_CHECKING:
-    from mltemporal.api import DryRun as DryRun
-    from mltemporal.api import datasets as datasets
-    from mltemporal.api import history as history
-    from mltemporal.api import job as job
-    from mltemporal.api import jobs as jobs
-    from mltemporal.api import models as models
+    from mltemporal import steps as steps
     from mltemporal.api import train as train
+    from mltemporal.batch import predict as predict
+    from mltemporal.batch import preprocess as preprocess
     from mltemporal.code import Container as Container
     from mltemporal.code import Script as Script
     from mltemporal.connection import connect as connect
@@ -35,37 +32,63 @@ if TYPE_CHECKING:
     from mltemporal.errors import StackError as StackError
     from mltemporal.errors import TrainingInterrupted as TrainingInterrupted
     from mltemporal.errors import VersionMismatch as VersionMismatch
+    from mltemporal.handles import InferenceJob as InferenceJob
+    from mltemporal.handles import PreprocessingJob as PreprocessingJob
     from mltemporal.handles import TrainingJob as TrainingJob
+    from mltemporal.launching import DryRun as DryRun
+    from mltemporal.lookup import datasets as datasets
+    from mltemporal.lookup import history as history
+    from mltemporal.lookup import job as job
+    from mltemporal.lookup import jobs as jobs
+    from mltemporal.lookup import models as models
+    from mltemporal.monitors import HealthBoard as HealthBoard
+    from mltemporal.monitors import Monitor as Monitor
+    from mltemporal.monitors import health as health
+    from mltemporal.monitors import monitor as monitor
     from mltemporal.notebook.nest import nest as nest
+    from mltemporal.results import InferenceResult as InferenceResult
+    from mltemporal.results import PreprocessingResult as PreprocessingResult
     from mltemporal.results import TrainingResult as TrainingResult
     from mltemporal.runs import RunHistory as RunHistory
     from mltemporal.runtime import checkpoint as checkpoint
     from mltemporal.runtime import log_artifact as log_artifact
     from mltemporal.runtime import report as report
     from mltemporal.runtime import track as track
+    from mltemporal.tables import Dataset as Dataset
 
 _NAMES = {
-    "api": "DryRun datasets history job jobs models train",
+    "api": "train",
+    "batch": "predict preprocess",
     "code": "Container Script",
     "connection": "connect shutdown status",
     "errors": "CorruptObject InvalidDataset InvalidRequest InvalidTrainer JobCancelled JobFailed "
     "MLTemporalError NotFound ServiceUnavailable StackError TrainingInterrupted VersionMismatch",
-    "handles": "TrainingJob",
+    "handles": "InferenceJob PreprocessingJob TrainingJob",
+    "launching": "DryRun",
+    "lookup": "datasets history job jobs models",
+    "monitors": "HealthBoard Monitor health monitor",
     "runs": "RunHistory",
     "notebook.nest": "nest",
-    "results": "TrainingResult",
+    "results": "InferenceResult PreprocessingResult TrainingResult",
     "runtime": "checkpoint log_artifact report track",
+    "tables": "Dataset",
 }
 _HOME = {name: module for module, names in _NAMES.items() for name in names.split()}
 
-__all__ = sorted(["__version__", *_HOME])  # noqa: PLE0605  (a test compares it with the imports above)
+__all__ = sorted(["__version__", "steps", *_HOME])  # noqa: PLE0605  (a test compares it with the imports above)
+
+
+_VERBS = ("api", "batch", "lookup", "monitors")
+"""Where the verbs are: who uses one is about to see a job."""
 
 
 def __getattr__(name: str) -> object:
+    if name == "steps":
+        return import_module("mltemporal.steps")
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = getattr(import_module(f"mltemporal.{_HOME[name]}"), name)
-    if _HOME[name] == "api" and "IPython" in sys.modules:
+    if _HOME[name] in _VERBS and "IPython" in sys.modules:
         _show_jobs_here()
     return value
 

@@ -1,39 +1,23 @@
-"""The verbs: check the request, store it, start the workflow, return a handle."""
+"""`train`: check the request, store it, start the workflow, return a handle."""
 
 from __future__ import annotations
 
-import hashlib
 import os
-import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from mltemporal import background, owner, request, session
+from mltemporal import launching, request, session, tables
 from mltemporal.errors import InvalidRequest
-from mltemporal.handles import TrainingJob, present_launch
-from mltemporal.specs import DatasetRef, JobSpec, JobStatus, TrainerRef, encode
+from mltemporal.handles import TrainingJob
+from mltemporal.launching import DryRun
+from mltemporal.specs import Expectation, JobSpec, TrainerRef
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from mltemporal.code import CapturedCode
-    from mltemporal.database import JobRow
     from mltemporal.dataset import CheckedDataset
-    from mltemporal.launchers.base import Launcher
-    from mltemporal.runs import RunHistory
     from mltemporal.specs import PodOptions, Resources
-
-
-@dataclass(frozen=True)
-class DryRun:
-    """What `train` would start; everything in it was checked."""
-
-    summary: tuple[str, ...]
-
-    def __repr__(self) -> str:
-        return "\n".join(["Everything that can be checked is right; nothing was started.", *self.summary])
 
 
 def train(
@@ -55,6 +39,9 @@ def train(
     timeout: str | float | timedelta = "24h",
     test_size: float = 0.2,
     seed: int = 0,
+    expectations: object = None,
+    stall: str | None = "flag",
+    stall_after: str | float | timedelta | None = None,
     force: bool = False,
     dry_run: bool = False,
     node_selector: Mapping[str, str] | None = None,
@@ -69,8 +56,9 @@ def train(
     """Train outside the kernel, durably; returns at once.
 
     Args:
-        dataset: a pandas, polars or pyarrow table, a scikit-learn Bunch, or the path or URI of a
-            parquet or CSV file, directory or glob. Tables are stored once, files stay where they are.
+        dataset: a pandas, polars or pyarrow table, a scikit-learn Bunch, the path or URI of a
+            parquet or CSV file, directory or glob, a registered `Dataset`, or the name of one. Tables
+            are stored once, files stay where they are.
         trainer: None (a gradient-boosting baseline), a scikit-learn-compatible estimator, a function
             ``fit(data, **params)``, a `Script`, or a `Container`.
         target: the column to predict; the baseline and supervised estimators find it where it is clear.
@@ -94,6 +82,11 @@ def train(
             or a number of seconds.
         test_size: share of the rows held out for the evaluation, where there is a target; 0 for none.
         seed: of the split and of the baseline.
+        expectations: what the columns must be like, beside what is kept with the dataset; see `preprocess`.
+        stall: what happens when the training still beats and its step has not advanced for a time in which
+            it should have: ``"flag"`` says so on the panel, ``"restart"`` also starts another attempt from
+            the last checkpoint, None does nothing.
+        stall_after: how long a step may take; by default ten times what it usually takes, a minute at least.
         force: start another job even where the same one runs already.
         dry_run: check everything that can be checked, by the cluster too, and start nothing; returns a
             `DryRun`.
@@ -118,13 +111,15 @@ def train(
     Idempotency: the same request while its job is alive attaches to that job.
     """
     from mltemporal.code import capture, check_environment
-    from mltemporal.dataset import inspect
+    from mltemporal.profiling import parse_expectations
 
     here = session.current()
     # First what is checked in no time, last what reads the data.
     wanted: dict[str, Any] = {
         "test_size": request.share("test_size", test_size),
         "seed": request.whole_number("seed", seed, 0, 2**32 - 1),
+        "stall": request.one_of("stall", stall, (None, "flag", "restart")),
+        "stall_after_s": None if stall_after is None else request.seconds(stall_after, "stall_after"),
         "backend": request.backend(backend, here.settings.backend),
         "resources": request.resources(resources),
         "pod": request.pod_options(
@@ -150,34 +145,46 @@ def train(
     captured = capture(trainer, request.parameters(params))
     wanted["pod"] = _with_image(wanted["pod"], wanted["backend"], trainer, here.settings.image)
     launcher = here.launcher(wanted["backend"])
-    key = f"training-{uuid.uuid4().hex[:12]}"
-    sketch = _sketch(key, dataset, captured, wanted)
+    key = launching.new_key("training")
+    registered = tables.known(here, dataset)
+    sketch = JobSpec(
+        key=key,
+        name=captured.label,
+        dataset=launching.sketched(dataset, registered),
+        trainer=TrainerRef(
+            kind=captured.kind, label=captured.label, command=captured.command, args=captured.args
+        ),
+        **wanted,
+    )
     launcher.check(sketch)
     check_environment(captured.versions)
-    checked = inspect(dataset, target=target, needs_features=captured.kind in ("baseline", "estimator"))
+    checked = tables.checked(
+        here,
+        dataset,
+        registered,
+        target=target,
+        needs_features=captured.kind in ("baseline", "estimator"),
+    )
     predicted, why = _target(checked, captured, trainer, target)
+    wanted["expectations"] = parse_expectations(expectations, checked.columns)
     draft = _Draft(target=predicted, name=label or captured.label, **wanted)
-    address = here.ready().temporal_address
     if dry_run:
-        _try_services(here)
-        place = background.run(launcher.rehearse(sketch))
-        return DryRun(
-            (
-                f"dataset: {checked.label}",
-                f"trainer: {captured.label} ({captured.kind})",
-                f"target: {predicted!r}" + (f" ({why})" if why else ""),
-                f"backend: {draft.backend}, {place}",
-                f"services: Temporal at {address}, database and storage answer",
-            )
+        return launching.rehearsed(
+            here,
+            launcher,
+            sketch,
+            dataset=checked.label,
+            trainer=f"{captured.label} ({captured.kind})",
+            target=f"{predicted!r}" + (f" ({why})" if why else ""),
         )
+    here.ready()
     ref = checked.store(here.storage)
     spec = draft.spec(key=key, dataset=ref, trainer=captured.store(here.storage))
-    fingerprint = _fingerprint(draft, ref.fingerprint, captured.fingerprint)
-    row, new = _submit(
-        here, launcher, spec, fingerprint=fingerprint, tags=labels, by=here.user, note=why, force=force
+    fingerprint = launching.fingerprint(vars(draft), ref.fingerprint, captured.fingerprint)
+    job = launching.launch(
+        here, launcher, spec, fingerprint=fingerprint, tags=labels, note=why, force=force, verb="train"
     )
-    job = TrainingJob(here, row)
-    present_launch(job, _without_worker(here, spec.backend) if new else _attached(row))
+    assert isinstance(job, TrainingJob)
     return job
 
 
@@ -195,6 +202,9 @@ class _Draft:
     env: dict[str, str]
     retries: int
     timeout_s: float
+    stall: str | None
+    stall_after_s: float | None
+    expectations: tuple[Expectation, ...]
 
     def spec(self, **stored: Any) -> JobSpec:
         return JobSpec(**vars(self), **stored)
@@ -211,35 +221,6 @@ def _with_image(pod: PodOptions, backend: str, trainer: object, default: str | N
     if backend == "kubernetes" and not pod.image:
         return replace(pod, image=default or "")
     return pod
-
-
-def _sketch(key: str, dataset: object, captured: CapturedCode, wanted: dict[str, Any]) -> JobSpec:
-    """Return the job as far as it is known before anything is read or stored: what a launcher checks."""
-    uri = os.fspath(dataset) if isinstance(dataset, str | os.PathLike) else None
-    return JobSpec(
-        key=key,
-        name=captured.label,
-        dataset=DatasetRef(fingerprint="", rows=-1, columns=(), uri=uri),
-        trainer=TrainerRef(
-            kind=captured.kind, label=captured.label, command=captured.command, args=captured.args
-        ),
-        **wanted,
-    )
-
-
-def _without_worker(here: session.Session, backend: str) -> str:
-    """Say so where no worker would take the job now; where it is local, one is just being started."""
-    queue = here.task_queue(backend)
-    if backend == "local" or any(worker.task_queue == queue for worker in here.database.workers.alive()):
-        return ""
-    return (
-        f"No worker serves the task queue {queue!r} now; the job starts when one does: "
-        "`mltemporal worker`, or the Deployment in deploy/."
-    )
-
-
-def _fingerprint(draft: _Draft, dataset: str, code: str) -> str:
-    return hashlib.sha256(encode([vars(draft), dataset, code]).encode()).hexdigest()
 
 
 def _target(
@@ -267,115 +248,3 @@ def _supervised(estimator: object) -> bool:
         return bool(is_classifier(estimator) or is_regressor(estimator))
     except AttributeError:  # not derived from scikit-learn's own base: it has no tags
         return getattr(estimator, "_estimator_type", None) in ("classifier", "regressor")
-
-
-def _try_services(here: session.Session) -> None:
-    here.storage.check()
-    here.database.revision()
-    background.run(here.client())
-
-
-def _submit(here: session.Session, launcher: Launcher, spec: JobSpec, **record: Any) -> tuple[JobRow, bool]:
-    """Record the job, unless its like is live, and start its workflow; returns the job and whether it is new.
-
-    What a job needs is there before its row, and gone where there is no row: whoever finds a row
-    can start its workflow. A live job is started too: it may have been cut off before that.
-    """
-    row, new = None, False
-    try:
-        launcher.prepare(spec.key)
-        here.storage.put_note(spec.key, "spec", spec)
-        dataset_id = here.database.datasets.add(spec.dataset)
-        row, new = here.database.jobs.add(spec, dataset_id=dataset_id, **record)
-        background.run(owner.start(here, row, again=not new))
-    except Exception:
-        if row is not None and new:
-            here.database.jobs.withdraw(row.id)
-        _forget(here, launcher, spec.key)
-        raise
-    if not new:
-        _forget(here, launcher, spec.key)
-    return row, new
-
-
-def _forget(here: session.Session, launcher: Launcher, key: str) -> None:
-    background.run(launcher.forget(key))
-    here.storage.discard_notes(key)
-
-
-def _attached(row: JobRow) -> str:
-    return (
-        f"This is job {row.id}, which is {row.status} since the same cell started it; "
-        "train(…, force=True) starts another."
-    )
-
-
-def job(id_or_name: int | str) -> TrainingJob:
-    """Return the handle of a job, from any kernel: by its id, or the newest of that name.
-
-    Raises:
-        NotFound: there is none.
-    """
-    return TrainingJob.find(session.current(), id_or_name)
-
-
-def jobs(
-    *,
-    status: str | Sequence[str] | None = None,
-    name: str | None = None,
-    tag: str | None = None,
-    limit: int = 100,
-) -> JobList:
-    """Return handles of the jobs that fit every given condition, newest first."""
-    return JobList(session.current(), _rows(status, name, tag, limit))
-
-
-def history(
-    *,
-    status: str | Sequence[str] | None = None,
-    name: str | None = None,
-    tag: str | None = None,
-    limit: int = 1000,
-) -> RunHistory:
-    """Return every run that fits every given condition, newest first, as a table and as pictures."""
-    from mltemporal.runs import RunHistory
-
-    return RunHistory(session.current(), _rows(status, name, tag, limit))
-
-
-def datasets() -> pd.DataFrame:
-    """Return the tables that jobs were given, newest first."""
-    from mltemporal.runs import datasets_frame
-
-    return datasets_frame(session.current())
-
-
-def models() -> pd.DataFrame:
-    """Return the models that jobs have made, newest first; ``job(id).model`` loads one."""
-    from mltemporal.runs import models_frame
-
-    return models_frame(session.current())
-
-
-class JobList(list[TrainingJob]):
-    """Handles, shown as a table."""
-
-    def __init__(self, here: session.Session, rows: list[JobRow]) -> None:
-        super().__init__(TrainingJob(here, row) for row in rows)
-        self._session = here
-
-    def _repr_html_(self) -> str:
-        from mltemporal.runs import jobs_frame
-
-        rows = [self._session.database.jobs.get(handle.id) for handle in self]
-        html: str = jobs_frame(rows).to_html(index=False, escape=True)
-        return html
-
-
-def _rows(status: str | Sequence[str] | None, name: str | None, tag: str | None, limit: int) -> list[JobRow]:
-    wanted = [status] if isinstance(status, str) else list(status or ())
-    for value in wanted:
-        if value not in set(JobStatus):
-            raise InvalidRequest(f"status={value!r} is none", f"use {', '.join(JobStatus)}")
-    request.whole_number("limit", limit, 1, 1_000_000)
-    return session.current().database.jobs.find(status=wanted, name=name, tag=tag, limit=limit)

@@ -11,6 +11,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from mltemporal.code.versions import check_versions, versions_of_model
 from mltemporal.errors import InvalidRequest, InvalidTrainer
 from mltemporal.specs import ModelRef, ObjectRef, decode
 from mltemporal.storage import Storage
@@ -45,7 +46,31 @@ def save_model(
         what=f"the fitted {type(model).__name__}",
         instead="let it hold no open file, lock or connection, or return what can be stored",
     )
-    return ModelRef(object=stored, label=label, task=task, target=target, features=features)
+    versions = versions_of_model(pickled=stored.format != "skops")
+    return ModelRef(
+        object=stored, label=label, task=task, target=target, features=features, versions=versions
+    )
+
+
+def save_model_file(path: Path, storage: Storage) -> ModelRef:
+    """Store a model that is a file already, see `check_model_file`. It is not loaded here. Idempotent."""
+    return ModelRef(object=storage.put_file(path, format=_FILE_FORMATS[path.suffix]), label=path.name)
+
+
+def check_model_file(path: Path) -> Path:
+    """Return ``path`` where its name is that of a model file.
+
+    Raises:
+        InvalidRequest: it ends neither in ``.skops`` nor ``.joblib``, ``.pkl`` or ``.pickle``, or is no file.
+    """
+    if path.suffix not in _FILE_FORMATS or not path.is_file():
+        raise InvalidRequest(
+            f"{str(path)!r} is no model file", f"pass a file that ends in {', '.join(_FILE_FORMATS)}"
+        )
+    return path
+
+
+_FILE_FORMATS = {".skops": "skops", ".joblib": "joblib", ".pkl": "cloudpickle", ".pickle": "cloudpickle"}
 
 
 def load_model(ref: ModelRef, storage: Storage, *, trust: bool = False) -> Any:
@@ -59,7 +84,14 @@ def load_model(ref: ModelRef, storage: Storage, *, trust: bool = False) -> Any:
         InvalidRequest: the file needs types that are not trusted; lists them.
         NotFound: the model is not in storage.
         CorruptObject: the stored bytes are not the ones that the job stored.
+        VersionMismatch: it was made with another Python or scikit-learn than is here.
     """
+    check_versions(ref.versions, f"the model {ref.label!r} was made")
+    if ref.object.format == "joblib":
+        import joblib
+
+        with storage.local_path(ref.object) as path:
+            return joblib.load(path)
     if ref.object.format != "skops":
         with storage.local_path(ref.object) as path:
             return _unpickled(path)

@@ -20,6 +20,12 @@ if TYPE_CHECKING:
 _CLEAN_UP = timedelta(days=8)
 """Room for the clean-up after the job's own time: the workflow's limit must never cut it short."""
 
+_WORKFLOWS = {
+    "training": "TrainingWorkflow",
+    "preprocessing": "PreprocessingWorkflow",
+    "inference": "InferenceWorkflow",
+}
+"""The workflow that owns each kind of job."""
 
 _ANSWER = timedelta(seconds=30)
 """How long a command may take: it needs a worker, and a look at the process."""
@@ -44,7 +50,7 @@ async def start(session: Session, row: JobRow, *, again: bool = False) -> None:
 
     async def start_workflow() -> None:
         await client.start_workflow(
-            "TrainingWorkflow",
+            _WORKFLOWS[row.kind],
             row.id,
             id=row.workflow_id,
             task_queue=session.task_queue(row.spec.backend),

@@ -6,13 +6,15 @@ import difflib
 import numbers
 import operator
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
-from typing import Any, TypeGuard
+from typing import Any, TypeGuard, TypeVar
 
 from mltemporal.errors import InvalidRequest
 from mltemporal.settings import BACKENDS
 from mltemporal.specs import PodOptions, Resources, SecretRef
+
+T = TypeVar("T")
 
 _UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 _DURATION = re.compile(r"\s*(?:\d+(?:\.\d+)?\s*[smhd]\s*)+")
@@ -30,7 +32,14 @@ def backend(name: str | None, default: str = BACKENDS[0]) -> str:
     return name
 
 
-def seconds(duration: str | float | timedelta) -> float:
+def one_of(name: str, value: T, allowed: Sequence[T]) -> T:
+    """Return ``value`` if it is one of the ``allowed``."""
+    if value not in allowed:
+        raise InvalidRequest(f"{name}={value!r} is none", f"use one of {', '.join(map(repr, allowed))}")
+    return value
+
+
+def seconds(duration: str | float | timedelta, name: str = "timeout") -> float:
     """Return the seconds of ``"24h"``, ``"90s"``, ``"1h30m"``, a number of seconds or a timedelta."""
     if isinstance(duration, timedelta):
         value = duration.total_seconds()
@@ -41,11 +50,11 @@ def seconds(duration: str | float | timedelta) -> float:
         value = sum(float(number) * _UNITS_S[unit] for number, unit in parts)
     else:
         raise InvalidRequest(
-            f"timeout={duration!r} is no duration",
+            f"{name}={duration!r} is no duration",
             'give e.g. "90s", "30m", "24h", "2d", "1h30m", or a number of seconds',
         )
     if not 1 <= value <= _LONGEST_S:
-        raise InvalidRequest(f"timeout={duration!r} is out of range", "give 1 second to 365 days")
+        raise InvalidRequest(f"{name}={duration!r} is out of range", "give 1 second to 365 days")
     return value
 
 

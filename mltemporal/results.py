@@ -7,12 +7,19 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mltemporal import specs
-from mltemporal.errors import NotFound
+from mltemporal.errors import InvalidRequest, NotFound
 from mltemporal.specs import Artifact
 from mltemporal.storage import Storage
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from mltemporal.profiling import Drift
+    from mltemporal.session import Session
+    from mltemporal.tables import Dataset
 
 
 class StoredFile:
@@ -109,3 +116,90 @@ class TrainingResult(specs.TrainingResult):
             parts.append(f"artifacts={list(self.artifacts)}")
         tries = "" if self.attempts == 1 else f", {self.attempts} attempts"
         return f"TrainingResult({'; '.join(parts)}; {self.duration_s:.1f} s{tries})"
+
+
+@dataclass(frozen=True, kw_only=True)
+class PreprocessingResult(specs.PreprocessingResult):
+    """The result of a preprocessing: ``metrics`` (rows in and out), and the datasets that it registered."""
+
+    session: Session = field(repr=False, compare=False)
+
+    @property
+    def dataset(self) -> Dataset:
+        """The new dataset.
+
+        Raises:
+            InvalidRequest: it was split.
+        """
+        return self._part("dataset")
+
+    @property
+    def train(self) -> Dataset:
+        """The training part.
+
+        Raises:
+            InvalidRequest: it was not split.
+        """
+        return self._part("train")
+
+    @property
+    def test(self) -> Dataset:
+        """The held-out part.
+
+        Raises:
+            InvalidRequest: it was not split.
+        """
+        return self._part("test")
+
+    def _part(self, part: str) -> Dataset:
+        from mltemporal.tables import Dataset
+
+        if part not in self.dataset_ids:
+            raise InvalidRequest(
+                f"job {self.job_id} made no {part!r}", f"it made {' and '.join(map(repr, self.dataset_ids))}"
+            )
+        return Dataset(self.session, self.session.database.datasets.get(self.dataset_ids[part]))
+
+    def __repr__(self) -> str:
+        facts = ", ".join(f"{name}={value:,.0f}" for name, value in self.metrics.items())
+        return (
+            f"PreprocessingResult(job {self.job_id}; {facts}; made {' and '.join(self.dataset_ids)}; "
+            f"{self.duration_s:.1f} s)"
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class InferenceResult(specs.InferenceResult):
+    """The result of a batch inference: ``rows``, ``uri`` (parquet files and their manifest), `frame`."""
+
+    storage: Storage = field(repr=False, compare=False)
+
+    def frame(self, limit: int | None = None) -> pd.DataFrame:
+        """Return the first ``limit`` rows, or all, as a DataFrame in the input's order.
+
+        It has the columns that were kept, then ``prediction`` and, if asked for, probabilities.
+
+        Raises:
+            InvalidDataset: the files are gone or damaged.
+            ServiceUnavailable: S3 does not answer.
+        """
+        from mltemporal.dataset.loading import to_pandas
+        from mltemporal.dataset.reading import read_files
+
+        return to_pandas(read_files(self.uri, limit))
+
+    @cached_property
+    def drift(self) -> Drift | None:
+        """How inputs and predictions differ from the training data; None where that is not known."""
+        if self.drift_ref is None:
+            return None
+        from mltemporal.profiling import Drift
+
+        return specs.decode(self.storage.get_bytes(self.drift_ref), Drift)
+
+    def __repr__(self) -> str:
+        drifted = f"; drifted: {', '.join(self.drifted)}" if self.drifted else ""
+        return (
+            f"InferenceResult(job {self.job_id}; {self.rows:,} rows at {self.uri}{drifted}; "
+            f"{self.duration_s:.1f} s)"
+        )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from mltemporal.errors import NotFound
+from mltemporal.specs import TrainingResult
 from mltemporal.views import POINT_COLUMNS, beside
 from mltemporal.watching import dataset_label
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from mltemporal.database import JobRow
-    from mltemporal.handles import TrainingJob
+    from mltemporal.handles import Job
     from mltemporal.session import Session
 
 
@@ -57,12 +58,12 @@ class RunHistory:
 
         return plot_history(self.frame, self._metric(metric))
 
-    def compare(self, metric: str | None = None, *, jobs: Sequence[TrainingJob] | None = None) -> Figure:
+    def compare(self, metric: str | None = None, *, jobs: Sequence[Job[Any]] | None = None) -> Figure:
         """Return a figure with one reported metric's curves of several runs, by default the newest five."""
-        from mltemporal.handles import TrainingJob
+        from mltemporal.handles import handle_of
         from mltemporal.plots import plot_comparison
 
-        chosen = [TrainingJob(self._session, row) for row in self._rows[:5]] if jobs is None else list(jobs)
+        chosen = [handle_of(self._session, row) for row in self._rows[:5]] if jobs is None else list(jobs)
         frames = {f"{job.id} {job.name}": job.metrics() for job in chosen}
         reported = [name for frame in frames.values() for name in frame.columns if name not in POINT_COLUMNS]
         return plot_comparison(frames, _chosen(metric, reported, "reported by these runs"))
@@ -119,29 +120,6 @@ def jobs_frame(rows: list[JobRow]) -> pd.DataFrame:
     return pd.DataFrame(facts, columns=columns)
 
 
-def datasets_frame(session: Session) -> pd.DataFrame:
-    """Return the registered tables, newest first."""
-    import pandas as pd
-
-    rows = [
-        {
-            "registered": at,
-            "name": ref.name,
-            "rows": ref.rows if ref.rows >= 0 else None,
-            "columns": len(ref.columns),
-            "format": ref.format,
-            "uri": ref.uri,
-            "fingerprint": ref.fingerprint[:12],
-        }
-        for at, ref in session.database.datasets.all()
-    ]
-    frame = pd.DataFrame(
-        rows, columns=["registered", "name", "rows", "columns", "format", "uri", "fingerprint"]
-    )
-    frame["registered"] = pd.to_datetime(frame["registered"], unit="s", utc=True)
-    return frame
-
-
 def models_frame(session: Session) -> pd.DataFrame:
     """Return the models that jobs have made, newest first."""
     import pandas as pd
@@ -159,6 +137,6 @@ def models_frame(session: Session) -> pd.DataFrame:
             **beside(columns, row.result.metrics),
         }
         for row in session.database.jobs.find(status=["succeeded"], limit=1000)
-        if row.result is not None and (model := row.result.model_ref) is not None
+        if isinstance(row.result, TrainingResult) and (model := row.result.model_ref) is not None
     ]
     return pd.DataFrame(rows, columns=None if rows else columns)

@@ -35,8 +35,11 @@ from mltemporal.stack import connect, search_attributes
 from mltemporal.stack.overview import task_queue
 from mltemporal.storage import Storage
 from mltemporal.version import __version__
+from mltemporal.workflows.activities.database import DatabaseActivities
 from mltemporal.workflows.activities.kubernetes import JobActivities
 from mltemporal.workflows.activities.storage import StorageActivities
+from mltemporal.workflows.inference import InferenceWorkflow
+from mltemporal.workflows.preprocessing import PreprocessingWorkflow
 from mltemporal.workflows.training import TrainingWorkflow
 
 log = logging.getLogger("mltemporal.worker")
@@ -57,10 +60,11 @@ def _worker(
 ) -> Worker:
     storage = Storage(settings.storage_url)
     jobs = JobActivities(database, storage, launchers)
+    made = DatabaseActivities(database, storage)
     return Worker(
         client,
         task_queue=queue,
-        workflows=[TrainingWorkflow],
+        workflows=[TrainingWorkflow, PreprocessingWorkflow, InferenceWorkflow],
         # Workflow code uses only plain dataclasses of ours: nothing to load anew for each workflow.
         workflow_runner=SandboxedWorkflowRunner(
             restrictions=SandboxRestrictions.default.with_passthrough_modules("mltemporal", "msgspec")
@@ -71,6 +75,8 @@ def _worker(
             jobs.monitor_training,
             jobs.command_training_job,
             jobs.cleanup_resources,
+            made.register_datasets,
+            made.register_predictions,
         ],
         # Following a training takes a slot for its whole length, but next to no work.
         max_concurrent_activities=2_000,

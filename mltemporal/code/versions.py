@@ -31,8 +31,15 @@ def versions_for(payload: bytes) -> dict[str, str]:
     return versions
 
 
-def check_versions(versions: Mapping[str, str]) -> None:
-    """Compare what launched with what would unpickle here.
+def versions_of_model(*, pickled: bool) -> dict[str, str]:
+    """Return the versions, as loaded here, that a fitted model depends on where it is loaded again."""
+    versions = versions_for(b"sklearn numpy" if pickled else b"sklearn")
+    needed = ("python", "cloudpickle", "numpy", "scikit-learn") if pickled else ("scikit-learn",)
+    return {package: versions[package] for package in needed if package in versions}
+
+
+def check_versions(versions: Mapping[str, str], what: str = "the code was launched") -> None:
+    """Compare what launched, or made a model (``what``), with what would load it here.
 
     Python and scikit-learn must agree in major and minor version, numpy, pandas and cloudpickle
     in the major one, mltemporal altogether.
@@ -45,10 +52,10 @@ def check_versions(versions: Mapping[str, str]) -> None:
         parts = _PARTS.get(package, 1)
         if ours is None or _leading(ours, parts) != _leading(theirs, parts):
             raise VersionMismatch(
-                f"the code was launched with {package} {theirs}, and here is "
+                f"{what} with {package} {theirs}, and here is "
                 f"{'none' if ours is None else f'{package} {ours}'}",
                 f"run the job where {package} {_leading(theirs, parts)} is installed, "
-                "or launch it again from an environment like this one",
+                "or make it again in an environment like this one",
             )
 
 

@@ -1,8 +1,9 @@
-"""The register of tables that jobs were given."""
+"""The register of tables that jobs were given or have made."""
 
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
@@ -10,11 +11,21 @@ import sqlalchemy as sa
 from mltemporal.database.inserting import insert_new
 from mltemporal.database.retrying import retried
 from mltemporal.database.tables import datasets
-from mltemporal.errors import InvalidRequest
-from mltemporal.specs import DatasetRef, decode, encode
+from mltemporal.errors import NotFound
+from mltemporal.specs import DatasetFacts, DatasetRef, decode, encode
 
 if TYPE_CHECKING:
     from mltemporal.database.engine import Database
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatasetRow:
+    """One table as recorded."""
+
+    id: int
+    created_at: float
+    ref: DatasetRef
+    facts: DatasetFacts
 
 
 class Datasets:
@@ -24,40 +35,59 @@ class Datasets:
         self._database = database
 
     @retried
-    def add(self, ref: DatasetRef) -> int:
-        """Record the table and return its row's id. Idempotent by fingerprint.
+    def add(self, ref: DatasetRef, facts: DatasetFacts | None = None) -> int:
+        """Record the table and return its row's id. Idempotent by fingerprint: the first record stands."""
+        values = {
+            "name": ref.name,
+            "fingerprint": ref.fingerprint,
+            "ref_json": encode(ref),
+            "facts_json": encode(facts or DatasetFacts()),
+            "created_at": time.time(),
+        }
+        with self._database.writing() as connection:
+            insert_new(connection, datasets, values)
+            known = sa.select(datasets.c.id).where(datasets.c.fingerprint == ref.fingerprint)
+            row: int = connection.scalars(known).one()
+            return row
+
+    def get(self, dataset_id: int) -> DatasetRow:
+        """Return the table of that id.
 
         Raises:
-            InvalidRequest: its name is another table's.
+            NotFound: there is none.
         """
-        with self._database.writing() as connection:
-            known = sa.select(datasets.c.id).where(datasets.c.fingerprint == ref.fingerprint)
-            row: int | None = connection.scalar(known)
-            if row is None:
-                values = {
-                    "name": ref.name,
-                    "fingerprint": ref.fingerprint,
-                    "ref_json": encode(ref),
-                    "created_at": time.time(),
-                }
-                insert_new(connection, datasets, values)
-                row = connection.scalar(known)
+        row = self._one(datasets.c.id == dataset_id)
         if row is None:
-            raise InvalidRequest(f"another table is registered as {ref.name!r}", "choose another name")
+            raise NotFound(f"there is no dataset {dataset_id}", "mltemporal.datasets() lists them")
         return row
 
-    @retried
-    def named(self, name: str) -> DatasetRef | None:
-        """Return the table registered under ``name``."""
-        with self._database.reading() as connection:
-            text = connection.scalar(sa.select(datasets.c.ref_json).where(datasets.c.name == name))
-        return None if text is None else decode(text, DatasetRef)
+    def named(self, name: str) -> DatasetRow | None:
+        """Return the newest table registered under ``name``."""
+        return self._one(datasets.c.name == name)
+
+    def of(self, fingerprint: str) -> DatasetRow | None:
+        """Return the table of that fingerprint."""
+        return self._one(datasets.c.fingerprint == fingerprint)
 
     @retried
-    def all(self, limit: int = 1000) -> list[tuple[float, DatasetRef]]:
-        """Return (time of registration, table), newest first."""
-        query = (
-            sa.select(datasets.c.created_at, datasets.c.ref_json).order_by(datasets.c.id.desc()).limit(limit)
-        )
+    def all(self, limit: int = 1000) -> list[DatasetRow]:
+        """Return the tables, newest first."""
+        query = sa.select(datasets).order_by(datasets.c.id.desc()).limit(limit)
         with self._database.reading() as connection:
-            return [(at, decode(text, DatasetRef)) for at, text in connection.execute(query)]
+            return [_row(row) for row in connection.execute(query).mappings()]
+
+    @retried
+    def _one(self, condition: sa.ColumnElement[bool]) -> DatasetRow | None:
+        query = sa.select(datasets).where(condition).order_by(datasets.c.id.desc()).limit(1)
+        with self._database.reading() as connection:
+            row = connection.execute(query).mappings().first()
+        return None if row is None else _row(row)
+
+
+def _row(row: sa.RowMapping) -> DatasetRow:
+    return DatasetRow(
+        id=row["id"],
+        created_at=row["created_at"],
+        ref=decode(row["ref_json"], DatasetRef),
+        facts=decode(row["facts_json"], DatasetFacts),
+    )

@@ -14,7 +14,7 @@ from mltemporal.database.inserting import insert_new
 from mltemporal.database.retrying import retried
 from mltemporal.database.tables import attempts, events, jobs
 from mltemporal.errors import NotFound
-from mltemporal.specs import JobSpec, JobStatus, TrainingResult, decode, encode
+from mltemporal.specs import RESULTS, JobResult, JobSpec, JobStatus, decode, encode
 
 if TYPE_CHECKING:
     from mltemporal.database.engine import Database
@@ -42,7 +42,7 @@ class JobRow:
     created_at: float
     started_at: float | None
     finished_at: float | None
-    result: TrainingResult | None
+    result: JobResult | None
     error: str
 
     @property
@@ -130,6 +130,11 @@ class Jobs:
         return row
 
     @retried
+    def live(self, fingerprint: str) -> JobRow | None:
+        """Return the live job of that fingerprint."""
+        return self._one(jobs.c.live_fingerprint == fingerprint)
+
+    @retried
     def named(self, name: str) -> JobRow:
         """Return the newest job of that name.
 
@@ -205,7 +210,7 @@ class Jobs:
 
     @retried
     def finish(
-        self, job_id: int, status: JobStatus, *, result: TrainingResult | None = None, error: str = ""
+        self, job_id: int, status: JobStatus, *, result: JobResult | None = None, error: str = ""
     ) -> JobRow:
         """Record how the job ended. Idempotent: the first end stands. Returns the job as it stands."""
         now = time.time()
@@ -323,7 +328,7 @@ def _row(row: sa.RowMapping) -> JobRow:
         created_at=row["created_at"],
         started_at=row["started_at"],
         finished_at=row["finished_at"],
-        result=None if row["result_json"] is None else decode(row["result_json"], TrainingResult),
+        result=None if row["result_json"] is None else decode(row["result_json"], RESULTS[row["kind"]]),
         error=row["error"],
     )
 

@@ -10,8 +10,8 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, Protocol
 
 from mltemporal.dataset.files import Files, display_name, find_files
-from mltemporal.dataset.loading import to_pandas
-from mltemporal.dataset.reading import read_column, read_head, shape_of
+from mltemporal.dataset.loading import to_pandas, unchanged_files
+from mltemporal.dataset.reading import read_column, read_head, read_parquet, shape_of
 from mltemporal.dataset.tables import check_names, to_table
 from mltemporal.errors import InvalidDataset
 from mltemporal.specs import Column, DatasetRef, ObjectRef
@@ -87,6 +87,32 @@ def inspect(source: object, *, target: str | None = None, needs_features: bool =
     else:
         table, named_target = to_table(source)
         checked = _inspect_table(table, named_target)
+    return _judged(checked, target, needs_features)
+
+
+def inspect_ref(
+    ref: DatasetRef, storage: Storage, *, target: str | None = None, needs_features: bool = True
+) -> CheckedDataset:
+    """Check a dataset that is registered already; `store` then returns ``ref`` itself.
+
+    Raises:
+        InvalidDataset: its files are gone or have changed, or ``target`` cannot be predicted.
+        NotFound: the stored table is not in ``storage``.
+        ServiceUnavailable: storage or S3 does not answer.
+    """
+    if ref.object is None:
+        content: _Content = _Registered(_Referred(unchanged_files(ref)), ref)
+    else:
+        with storage.local_path(ref.object) as path:
+            content = _Registered(_InMemory(read_parquet(path)), ref)
+    label = ref.name or (display_name(ref.uri) if ref.uri else f"table of {ref.rows:,} rows")
+    checked = CheckedDataset(
+        label=label, columns=ref.columns, rows=ref.rows, target=ref.target, content=content
+    )
+    return _judged(checked, target, needs_features)
+
+
+def _judged(checked: CheckedDataset, target: str | None, needs_features: bool) -> CheckedDataset:
     if needs_features and len(checked.columns) == 1:
         raise InvalidDataset(
             f"{checked.label} has one column only, {checked.column_names[0]!r}: nothing to predict it from",
@@ -119,12 +145,21 @@ def check_target_name(names: tuple[str, ...], target: str) -> None:
     Raises:
         InvalidDataset: names the nearest columns.
     """
-    if target in names:
+    check_column_name(names, target, what="target")
+
+
+def check_column_name(names: tuple[str, ...], wanted: str, *, what: str) -> None:
+    """Refuse a column (``what`` it is for) that is not among ``names``.
+
+    Raises:
+        InvalidDataset: names the nearest columns.
+    """
+    if wanted in names:
         return
     lowered = {name.lower(): name for name in names}
-    near = [lowered[name] for name in difflib.get_close_matches(str(target).lower(), list(lowered), n=3)]
+    near = [lowered[name] for name in difflib.get_close_matches(str(wanted).lower(), list(lowered), n=3)]
     hint = f"did you mean {' or '.join(map(repr, near))}?" if near else f"columns are {_listed(names)}"
-    raise InvalidDataset(f"target {target!r} is not a column", hint)
+    raise InvalidDataset(f"{what} {wanted!r} is not a column", hint)
 
 
 def refuse_constant(chunks: Iterator[Any], target: str, *, whole: bool = True) -> None:
@@ -199,6 +234,27 @@ class _Referred:
     def refer(self, storage: Storage, facts: dict[str, Any]) -> DatasetRef:  # noqa: ARG002
         files = self.files
         return DatasetRef(fingerprint=files.fingerprint, format=files.format, uri=files.uri, **facts)
+
+
+@dataclass(frozen=True)
+class _Registered:
+    """What was stored, or referred to, before."""
+
+    content: _InMemory | _Referred
+    ref: DatasetRef
+
+    @property
+    def whole(self) -> bool:
+        return self.content.whole
+
+    def head(self, limit: int) -> Any:
+        return self.content.head(limit)
+
+    def column(self, name: str) -> Iterator[Any]:
+        return self.content.column(name)
+
+    def refer(self, storage: Storage, facts: dict[str, Any]) -> DatasetRef:  # noqa: ARG002
+        return self.ref
 
 
 def _write(table: Any, storage: Storage) -> ObjectRef:

@@ -65,14 +65,14 @@ class Extension:
                 self._ip.magics_manager.magics[kind].pop(name, None)
 
     def _push(self) -> None:
-        from mltemporal.handles import TrainingJob
+        from mltemporal.handles import Job
 
         taken = []
         ours = {name: getattr(mltemporal, name) for name in VERBS if name in mltemporal.__all__}
         for name, value in {"mltemporal": mltemporal, **ours}.items():
             if self._ip.user_ns.get(name, value) is value:
                 self._names[name] = value
-            elif not isinstance(self._ip.user_ns[name], TrainingJob):  # `job = train(…)` is how we teach it
+            elif not isinstance(self._ip.user_ns[name], Job):  # `job = train(…)` is how we teach it
                 taken.append(name)
         self._ip.push(self._names, interactive=False)
         for name in taken:

@@ -24,7 +24,7 @@ from mltemporal.specs import JobStatus
 from mltemporal.views import JobView
 
 if TYPE_CHECKING:
-    from mltemporal.handles import TrainingJob
+    from mltemporal.handles import Job
 
 SAVE_EVERY_S = 5.0
 """How old the static form of a running job may be: a notebook saved now shows it."""
@@ -34,8 +34,8 @@ _SETTLE_S = 2.0
 class LiveJob:
     """Follows a job until it ends, in every output in which it is shown."""
 
-    def __init__(self, job: TrainingJob, ended: Callable[[], None]) -> None:
-        view = JobView(id=job.id, name=job.name, kind="training", status=JobStatus.QUEUED)
+    def __init__(self, job: Job[Any], ended: Callable[[], None]) -> None:
+        view = JobView(id=job.id, name=job.name, kind="", status=JobStatus.QUEUED)
         self._job = job
         self._ended = ended
         self._picture = Picture(view)

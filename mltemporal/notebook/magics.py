@@ -48,9 +48,9 @@ class MLTemporalMagics(Magics):  # type: ignore[misc]
     def jobs(self, line: str) -> object:
         """List the latest jobs."""
         arguments = parse_argstring(self.jobs, line)
-        from mltemporal import api
+        from mltemporal import lookup
 
-        return api.jobs(limit=arguments.limit)
+        return lookup.jobs(limit=arguments.limit)
 
     @magic_arguments()
     @argument("dataset", nargs="+", help="an expression: a table, a path, or a registered dataset's name")

@@ -12,7 +12,7 @@ from mltemporal.notebook.picture import Picture
 from mltemporal.notebook.static import to_html, to_text
 
 if TYPE_CHECKING:
-    from mltemporal.handles import TrainingJob
+    from mltemporal.handles import Job
     from mltemporal.notebook.live import LiveJob
 
 
@@ -23,7 +23,7 @@ class NotebookPresenter:
         self._lock = threading.Lock()
         self._live: dict[int, LiveJob] = {}
 
-    def launched(self, job: TrainingJob, message: str = "") -> None:
+    def launched(self, job: Job[Any], message: str = "") -> None:
         """Show the live panel in the running cell; reads nothing, so it costs the launch nothing."""
         from mltemporal.notebook.live import LiveJob
 
@@ -33,7 +33,7 @@ class NotebookPresenter:
                 live = self._live[job.id] = LiveJob(job, ended=lambda: self._forget(job.id))
         live.show(message)
 
-    def show(self, job: TrainingJob) -> None:
+    def show(self, job: Job[Any]) -> None:
         """Show a handle that is the last line of a cell: live while it runs, else its lasting form."""
         from IPython.display import display
 
@@ -43,7 +43,7 @@ class NotebookPresenter:
         else:
             self.launched(job)
 
-    def mimebundle(self, job: TrainingJob) -> dict[str, object]:
+    def mimebundle(self, job: Job[Any]) -> dict[str, object]:
         """Return the lasting form of the job as it stands now."""
         return self._bundle(Picture(job.view()))
 
@@ -70,16 +70,16 @@ class NotebookPresenter:
 class TerminalPresenter:
     """Shows jobs as text, where no widgets are."""
 
-    def launched(self, job: TrainingJob, message: str = "") -> None:
+    def launched(self, job: Job[Any], message: str = "") -> None:
         """Say that the job is on its way and how to follow it."""
         print(message or f"{job.name} (job {job.id}) is launched.")  # noqa: T201  (the shell is the user's)
         print("Follow it with .status, .logs() and .result().")  # noqa: T201
 
-    def show(self, job: TrainingJob) -> None:
+    def show(self, job: Job[Any]) -> None:
         """Print the job as it stands now."""
         print(to_text(Picture(job.view())))  # noqa: T201
 
-    def mimebundle(self, job: TrainingJob) -> dict[str, object]:
+    def mimebundle(self, job: Job[Any]) -> dict[str, object]:
         """Return the job as text."""
         return {"text/plain": to_text(Picture(job.view()))}
 

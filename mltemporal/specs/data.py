@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,3 +119,5 @@ class ModelRef:
     """Column names that ``predict`` takes, in order; empty where unknown."""
     trusted: tuple[str, ...] = ()
     """Types beyond scikit-learn's own that a skops file needs; shown before they are loaded."""
+    versions: dict[str, str] = field(default_factory=dict)
+    """Packages (and Python) of the process that stored it which must agree where it is loaded."""

@@ -319,7 +319,8 @@ class JobActivities:
             reasons = {each["number"]: each["reason"] for each in self._database.jobs.attempts(job.id)}
             what = reasons.get(outcome.attempts) or outcome.what  # none where this run came to no attempt
             error = f"{what}\nNext step: {outcome.next_step}" if outcome.next_step else what
-        self._database.jobs.finish(job.id, outcome.status, result=outcome.result, error=error)
+        result = outcome.result or outcome.prepared or outcome.scored
+        self._database.jobs.finish(job.id, outcome.status, result=result, error=error)
 
 
 _FOLLOWED_AGAIN = "a worker went on following after the one before had fallen silent"

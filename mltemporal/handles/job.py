@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import operator
 import time
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
 from mltemporal import background, owner, request
 from mltemporal.errors import InvalidRequest, JobCancelled, JobFailed, ServiceUnavailable
-from mltemporal.results import Artifacts, StoredFile, TrainingResult
+from mltemporal.handles.presenting import present_launch, presenter
+from mltemporal.handles.reading import LogText, follow_log, history_frame, metrics_frame
+from mltemporal.results import Artifacts, StoredFile
 from mltemporal.specs import JobStatus, Progress
-from mltemporal.views import POINT_COLUMNS, JobView, beside
+from mltemporal.views import JobView
 from mltemporal.watching import Pulse, Watch, log_lines, read_view
 
 if TYPE_CHECKING:
@@ -24,46 +25,14 @@ if TYPE_CHECKING:
     from mltemporal.database import JobRow
     from mltemporal.session import Session
 
+Result = TypeVar("Result")
 
 _PATIENCE_S = 60.0
 """How long a database may be away before the waiting for a job's end is given up."""
 
 
-class Presenter(Protocol):
-    """Shows jobs where the user is; the notebook sets one."""
-
-    def launched(self, job: TrainingJob, message: str = "") -> None:
-        """A job was launched, or attached to: show it now."""
-
-    def show(self, job: TrainingJob) -> None:
-        """The handle is the last line of a cell."""
-
-    def mimebundle(self, job: TrainingJob) -> dict[str, object]:
-        """Return the job's lasting form by MIME type."""
-
-
-_presenter: Presenter | None = None
-
-
-def set_presenter(presenter: Presenter | None) -> None:
-    """Say who shows jobs from now on."""
-    global _presenter  # noqa: PLW0603  (one screen a process)
-    _presenter = presenter
-
-
-def presenter() -> Presenter | None:
-    """Return who shows jobs; None where nobody does."""
-    return _presenter
-
-
-def present_launch(job: TrainingJob, message: str = "") -> None:
-    """Show a job that was just launched or attached to, if somebody shows jobs here."""
-    if _presenter is not None:
-        _presenter.launched(job, message)
-
-
-class TrainingJob:
-    """One training, wherever it runs and whoever started it.
+class Job(Generic[Result]):
+    """One job, wherever it runs and whoever started it; each kind of job has a class of its own.
 
     The words of `concurrent.futures.Future` mean what they mean there. A handle holds nothing
     but the job's id: any number, in any number of kernels, may stand for one job.
@@ -75,33 +44,17 @@ class TrainingJob:
         self.id = row.id
         self.name = row.name
 
-    @classmethod
-    def find(cls, session: Session, id_or_name: int | str) -> TrainingJob:
-        """Return the handle of a job by its id, or of the newest of that name.
-
-        Raises:
-            NotFound: there is none.
-            InvalidRequest: it is neither an id nor a name.
-        """
-        if isinstance(id_or_name, str):
-            return cls(session, session.database.jobs.named(id_or_name))
-        try:
-            number = operator.index(id_or_name)  # of NumPy too: ids come out of tables
-        except TypeError:
-            number = 0
-        if isinstance(id_or_name, bool) or number < 1:
-            raise InvalidRequest(f"{id_or_name!r} is neither id nor name", "give job(7) or job('churn')")
-        return cls(session, session.database.jobs.get(number))
-
-    def __call__(self, id_or_name: int | str) -> TrainingJob:
+    def __call__(self, id_or_name: int | str) -> Job[Any]:
         """Return another job's handle, as the verb ``job`` does.
 
         In a notebook ``job = train(…)`` takes the verb's name; so the handle answers to it too.
         """
-        return self.find(self._session, id_or_name)
+        from mltemporal.handles.kinds import find
+
+        return find(self._session, id_or_name)
 
     def __repr__(self) -> str:
-        return f"<TrainingJob {self.id} {self.name!r}>"  # no I/O here: a repr must never wait
+        return f"<{type(self).__name__} {self.id} {self.name!r}>"  # no I/O here: a repr must never wait
 
     # Follow
 
@@ -152,7 +105,7 @@ class TrainingJob:
             future.cancel()  # ends the waiting only
         return True
 
-    def result(self, timeout: float | None = None) -> TrainingResult:
+    def result(self, timeout: float | None = None) -> Result:
         """Wait for the job's end and return what it made.
 
         Raises:
@@ -176,10 +129,10 @@ class TrainingJob:
             return error
         return None
 
-    def __await__(self) -> Generator[Any, None, TrainingResult]:
+    def __await__(self) -> Generator[Any, None, Result]:
         return self._await().__await__()
 
-    async def _await(self) -> TrainingResult:
+    async def _await(self) -> Result:
         waiting = asyncio.wrap_future(background.submit(self._until_ended()))
         try:
             while not waiting.done():
@@ -191,7 +144,7 @@ class TrainingJob:
         row = await asyncio.to_thread(self._row)
         return self._result(row)
 
-    def add_done_callback(self, callback: Callable[[TrainingJob], object]) -> None:
+    def add_done_callback(self, callback: Callable[[Self], object]) -> None:
         """Call ``callback(job)`` on a background thread once the job has ended."""
         background.submit(self._until_ended()).add_done_callback(lambda _: callback(self))
 
@@ -206,36 +159,16 @@ class TrainingJob:
         tail = request.whole_number("tail", tail, 0, 1_000_000)
         rank = request.whole_number("rank", rank, 0, self._row().spec.pod.nodes - 1)
         if follow:
-            return self._follow_log(tail, rank)
+            return follow_log(self._session, self.id, tail=tail, rank=rank)
         return LogText("\n".join(log_lines(self._session, self.id, tail=tail, rank=rank)))
 
     def metrics(self) -> pd.DataFrame:
         """Return one row a report: ``step``, ``attempt``, ``time``, then a column a metric."""
-        import pandas as pd
-
-        points = [point for _, point in self._session.database.progress.points(self.id)]
-        rows = [
-            {"step": p.step, "attempt": p.attempt, "time": p.time, **beside(POINT_COLUMNS, p.metrics)}
-            for p in points
-        ]
-        frame = pd.DataFrame(rows, columns=None if rows else POINT_COLUMNS)
-        # A clock of another program's own may be far off: such a time is shown as missing.
-        frame["time"] = pd.to_datetime(frame["time"], unit="s", utc=True, errors="coerce")
-        frame["step"] = frame["step"].astype("Int64")
-        return frame
+        return metrics_frame(self._session, self.id)
 
     def history(self) -> pd.DataFrame:
         """Return everything that happened to the job, a row an event: when, what, which attempt, by whom."""
-        import pandas as pd
-
-        events = self._session.database.jobs.events(self.id)
-        rows = [
-            {"time": e.time, "kind": e.kind, "attempt": e.attempt, "message": e.message, "by": e.created_by}
-            for e in [*events, *self._attempt_ends()]
-        ]
-        frame = pd.DataFrame(rows, columns=["time", "kind", "attempt", "message", "by"])
-        frame["time"] = pd.to_datetime(frame["time"], unit="s", utc=True)
-        return frame.sort_values("time", kind="stable", ignore_index=True)
+        return history_frame(self._session, self.id)
 
     def plot(self) -> Figure:
         """Return a figure of the metric curves."""
@@ -248,11 +181,6 @@ class TrainingJob:
         from mltemporal.plots import plot_timeline
 
         return plot_timeline(self.history())
-
-    @property
-    def model(self) -> Any:
-        """The fitted model; waits for the job's end. None where it saved none."""
-        return self._finished.model
 
     @property
     def artifacts(self) -> Artifacts:
@@ -271,14 +199,14 @@ class TrainingJob:
     # Control
 
     def cancel(self) -> bool:
-        """Stop the training gracefully; returns False where the job had ended already.
+        """Stop the job gracefully; returns False where the job had ended already.
 
         The process gets SIGTERM and some time to save a checkpoint. The record stays.
         """
         return background.run(owner.cancel(self._session, self.id))
 
     def pause(self) -> None:
-        """Halt the training where it is; it keeps its memory and its slot.
+        """Halt the job where it is; it keeps its memory and its slot.
 
         Raises:
             InvalidRequest: it does not run.
@@ -286,14 +214,14 @@ class TrainingJob:
         background.run(owner.command(self._session, self.id, "pause"))
 
     def resume(self) -> None:
-        """Let a paused training go on.
+        """Let a paused job go on.
 
         Raises:
             InvalidRequest: it does not run.
         """
         background.run(owner.command(self._session, self.id, "resume"))
 
-    def retry(self) -> TrainingJob:
+    def retry(self) -> Self:
         """Start a failed or cancelled job again from its last checkpoint, under the same identity.
 
         Raises:
@@ -314,18 +242,20 @@ class TrainingJob:
     # How it shows
 
     def _ipython_display_(self) -> None:
-        if _presenter is None:
+        shown_by = presenter()
+        if shown_by is None:
             print(repr(self))  # noqa: T201  (IPython asked for it)
         else:
-            _presenter.show(self)
+            shown_by.show(self)
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, object]:  # noqa: ARG002
-        return {"text/plain": repr(self)} if _presenter is None else _presenter.mimebundle(self)
+        shown_by = presenter()
+        return {"text/plain": repr(self)} if shown_by is None else shown_by.mimebundle(self)
 
     # Below
 
     @cached_property
-    def _finished(self) -> TrainingResult:
+    def _finished(self) -> Result:
         return self.result()
 
     async def _retry(self) -> None:
@@ -348,49 +278,15 @@ class TrainingJob:
                     raise
             await pulse.beat()
 
-    def _result(self, row: JobRow) -> TrainingResult:
+    def _made(self, result: Any) -> Result:
+        """Return what a person gets for the job's recorded result."""
+        raise NotImplementedError
+
+    def _result(self, row: JobRow) -> Result:
         if row.status is JobStatus.CANCELLED:
             raise JobCancelled(f"job {row.id} {row.name!r} was cancelled", "job.retry() starts it again")
         if row.status is JobStatus.FAILED:
             raise JobFailed(row.error)
         if row.result is None:
             raise InvalidRequest(f"job {row.id} is {row.status}", "wait for its end with job.wait()")
-        return TrainingResult(**vars(row.result), artifacts=self.artifacts, storage=self._session.storage)
-
-    def _follow_log(self, tail: int, rank: int) -> Iterator[str]:
-        log = self._session.database.progress
-        chunks, last = log.log(self.id, newest=max(20, tail), rank=rank), 0
-        lines = "".join(text for _, _, text in chunks).splitlines()[-tail:] if tail else []
-        while True:
-            yield from lines
-            last = chunks[-1][0] if chunks else last
-            ended = self.done()  # asked before reading, so that the last words are not missed
-            chunks = log.log(self.id, after=last, rank=rank)
-            lines = "".join(text for _, _, text in chunks).splitlines()
-            if ended and not chunks:
-                return
-            if not chunks:
-                time.sleep(0.25)
-
-    def _attempt_ends(self) -> list[Any]:
-        from mltemporal.database import Event
-
-        return [
-            Event(
-                time=attempt["finished_at"],
-                kind="retry" if attempt["phase"] == "interrupted" else "attempt ended",
-                attempt=attempt["number"],
-                message=": ".join(part for part in (attempt["phase"], attempt["reason"]) if part),
-            )
-            for attempt in self._session.database.jobs.attempts(self.id)
-            if attempt["finished_at"] is not None
-        ]
-
-
-class LogText(str):
-    """Text that a notebook shows as text, not as a quoted string."""
-
-    __slots__ = ()
-
-    def __repr__(self) -> str:
-        return str(self)
+        return self._made(row.result)
