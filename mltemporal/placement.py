@@ -80,15 +80,9 @@ def output_place(output: str | os.PathLike[str] | None) -> str:
     Raises:
         InvalidRequest: it is neither.
     """
-    if output is None:
-        return ""
-    text = os.fspath(output)
-    scheme, separator, rest = text.partition("://")
-    if not text.strip() or (separator and (scheme != "s3" or not rest.strip("/"))):
-        raise InvalidRequest(
-            f"output={text!r} is no place to write to", "give a folder, or s3://bucket/prefix"
-        )
-    return text.rstrip("/") if separator else os.path.abspath(os.path.expanduser(text))
+    from mltemporal.storage.output import output_url
+
+    return "" if output is None else output_url(output)
 
 
 def check_output(here: Session, place: str, fingerprint: str, *, overwrite: bool, force: bool) -> None:

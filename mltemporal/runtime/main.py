@@ -56,17 +56,34 @@ def _write_whole_lines() -> None:
 def _run(job: Job) -> None:
     if job.spec.pod.packages:
         packages.install(job.spec.pod.packages)
+    output = _train(job) if job.spec.kind == "training" else _work_through(job)
+    if output is None:
+        return  # the first of several ranks returns the result
+    stopping.raise_if_asked()
+    job.storage.put_note(job.key, f"{job.attempt}/output", output)
+
+
+def _train(job: Job) -> RunOutput | None:
     trained = trainer_for(job.spec.trainer.kind)(job)
     if job.rank:
-        return  # the first of several returns the result
-    output = RunOutput(
+        return None
+    return RunOutput(
         model=_save_model(job, trained),
         value=_save_value(job, trained.value),
         metrics=trained.metrics,
         notes=reporting.notes(),
     )
-    stopping.raise_if_asked()
-    job.storage.put_note(job.key, f"{job.attempt}/output", output)
+
+
+def _work_through(job: Job) -> RunOutput | None:
+    """Do what goes through a whole dataset, shard by shard; loads its module now, and not the other's."""
+    if job.spec.kind == "preprocessing":
+        from mltemporal.runtime import preprocessing
+
+        return preprocessing.run(job)
+    from mltemporal.runtime import inference
+
+    return inference.run(job)
 
 
 def _save_model(job: Job, trained: Trained) -> ModelRef | None:

@@ -1,21 +1,25 @@
-"""A preprocessing: profile what came in, fit what needs all rows, apply shard by shard, profile what came out."""
+"""A preprocessing: profile what came in, fit what needs all rows, apply shard by shard, profile what came out.
+
+What is done is noted in storage (``profile``, ``fitted``, a note a shard), so that another attempt goes
+on where this one ended.
+"""
 
 from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from pathlib import Path
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from mltemporal import specs
-from mltemporal.dataset.files import find_files
+from mltemporal.dataset.files import Files, find_files
 from mltemporal.dataset.reading import shape_of
 from mltemporal.dataset.shards import opened_dataset, plan_shards
 from mltemporal.errors import InvalidDataset
 from mltemporal.runtime import reporting, sharding
-from mltemporal.runtime.context import Job
+from mltemporal.runtime.context import STORAGE_PATIENCE_S, Job
 from mltemporal.specs import (
     Column,
     DatasetRef,
@@ -26,10 +30,9 @@ from mltemporal.specs import (
     RunOutput,
     Shard,
 )
-from mltemporal.storage.output import Output
+from mltemporal.storage.output import MANIFEST, Output
 
 if TYPE_CHECKING:
-    from mltemporal.dataset.files import Files
     from mltemporal.preparation import Fitted
 
 _MEMORY_MIB = 768
@@ -37,27 +40,30 @@ _MEMORY_MIB = 768
 
 
 def run(job: Job) -> RunOutput | None:
-    """Preprocess; returns what was made, on the first of several ranks.
+    """Preprocess, and return what was made; None on all ranks but the first.
 
-    What is done is noted in storage (``profile``, ``fitted``, a note a shard), so that another attempt
-    goes on where this one ended.
+    Raises:
+        InvalidDataset: a row does not parse, or what came out is not as expected.
+        InvalidRequest: the output is taken.
     """
     spec = _spec(job)
-    with opened_dataset(job.spec.dataset, job.storage) as files, _scratch() as scratch:
+    with opened_dataset(job.spec.dataset, job.storage) as files:
         shards = plan_shards(files, shards=spec.shards)
         if job.rank == 0:
-            profile = _once(job, "profile", lambda: _profile(job, files, scratch))
-            fitted = _once(job, "fitted", lambda: _fit(job, files, shards, scratch))
+            _output(job).claim(job.key, overwrite=spec.overwrite)
+            profile = _once(job, "profile", "profiling the dataset", lambda: _profiled(job, files))
+            fitted = _once(job, "fitted", "fitting the steps", lambda: _fit(job, files, shards))
         else:
-            sharding.await_note(job, "fitted")
-        rows = job.spec.dataset.rows if job.spec.dataset.rows >= 0 else None
+            fitted = sharding.await_note(job, "fitted", ObjectRef)
         reporting.stage("applying the steps")
-        done = sharding.run_shards(job, shards, "mltemporal.runtime.preprocessing:apply", total_rows=rows)
-        if job.rank:
-            return None
-        made = _made(job, done, scratch)
-    rows_in = sum(each["rows"] for each in done)
-    metrics = {"rows_in": float(rows_in), "rows_out": float(sum(each.ref.rows for each in made))}
+        rows = job.spec.dataset.rows if job.spec.dataset.rows >= 0 else None
+        done = sharding.run_shards(job, shards, f"{__name__}:apply", total_rows=rows)
+    if job.rank:
+        return None
+    made = tuple(_made(job, part, done) for part in _loaded(fitted.sha256, job).plan.parts)
+    _finish(job, made, done)
+    metrics = {"rows_in": float(sum(each["rows"] for each in done))}
+    metrics |= {"rows_out": float(sum(each.ref.rows for each in made))}
     if len(made) > 1:
         metrics |= {f"rows_{each.part}": float(each.ref.rows) for each in made}
     return RunOutput(
@@ -68,17 +74,19 @@ def run(job: Job) -> RunOutput | None:
 
 
 def apply(job: Job, shard: Shard) -> dict[str, Any]:
-    """Apply the fitted steps to a shard and write a parquet file for each part."""
+    """Apply the fitted steps to a shard, and write a parquet file for each part."""
     from mltemporal.preparation import apply_shard
 
-    fitted = _fitted(job)
+    ref = job.storage.get_note(job.key, "fitted", ObjectRef)
+    assert ref is not None
+    fitted, output = _loaded(ref.sha256, job), _output(job)
     with ExitStack() as stack:
         files = stack.enter_context(opened_dataset(job.spec.dataset, job.storage))
         scratch = stack.enter_context(_scratch())
         paths = {
-            part: stack.enter_context(_output(job, part).writing(_part_name(shard))) for part in _parts(job)
+            part: stack.enter_context(output.writing(_name(part, shard.index))) for part in fitted.plan.parts
         }
-        made = apply_shard(
+        rows = apply_shard(
             fitted,
             files,
             shard,
@@ -87,7 +95,7 @@ def apply(job: Job, shard: Shard) -> dict[str, Any]:
             threads=sharding.threads(),
             scratch=scratch,
         )
-    return {"rows": made.pop("rows_in"), "made": made}
+    return {"rows": rows.pop("rows_in"), "made": rows}
 
 
 def _spec(job: Job) -> PreparationSpec:
@@ -95,15 +103,127 @@ def _spec(job: Job) -> PreparationSpec:
     return job.spec.preparation
 
 
-def _part_name(shard: Shard) -> str:
-    return f"part-{shard.index:05d}.parquet"
+def _output(job: Job) -> Output:
+    url = _spec(job).output or f"{job.storage.url}/datasets/{job.key}"
+    return Output(url, patience_s=STORAGE_PATIENCE_S, scratch=os.environ.get("MLTEMPORAL_SCRATCH"))
 
 
-def _parts(job: Job) -> tuple[str, ...]:
-    return _fitted(job).plan.parts
+def _name(part: str, index: int) -> str:
+    name = f"part-{index:05d}.parquet"
+    return name if part == "dataset" else f"{part}/{name}"
 
 
-def _output(job: Job, part: str) -> Output:
-    spec = _spec(job)
-    base = spec.output or f"{job.storage.url}/datasets/{job.key}"
-    return Output(base if part == "dataset" else f"{base}/{part}")
+def _scratch() -> tempfile.TemporaryDirectory[str]:
+    """The attempt's own folder, where the launcher gives one: it goes with the attempt, however that ends."""
+    return tempfile.TemporaryDirectory(
+        prefix="mltemporal-preprocess-", dir=os.environ.get("MLTEMPORAL_SCRATCH")
+    )
+
+
+def _once(job: Job, name: str, stage: str, make: Callable[[], ObjectRef]) -> ObjectRef:
+    """Return what an earlier attempt has made, or make it."""
+    ref = job.storage.get_note(job.key, name, ObjectRef)
+    if ref is None:
+        reporting.stage(stage)
+        ref = make()
+        job.storage.put_note(job.key, name, ref)
+    return ref
+
+
+def _profiled(job: Job, files: Files) -> ObjectRef:
+    from mltemporal.profiling import profile
+
+    with _scratch() as scratch:
+        found = profile(
+            files,
+            target=job.spec.target,
+            memory_mib=_MEMORY_MIB,
+            threads=sharding.cores(job),
+            scratch=scratch,
+        )
+    for warning in found.warnings:
+        reporting.note(warning)
+    return job.storage.put_bytes(specs.encode(found).encode(), format="json")
+
+
+def _fit(job: Job, files: Files, shards: Sequence[Shard]) -> ObjectRef:
+    from mltemporal.preparation import Plan, fit
+
+    plan = Plan.load(_spec(job).plan, job.storage)
+    with _scratch() as scratch:
+        fitted = fit(
+            plan,
+            files,
+            shards,
+            scratch=scratch,
+            memory_mib=_MEMORY_MIB,
+            threads=sharding.cores(job),
+        )
+        for note in fitted.notes:
+            reporting.note(note)
+        return fitted.store(job.storage)
+
+
+@lru_cache(maxsize=1)
+def _loaded(sha256: str, job: Job) -> Fitted:
+    """The fitted steps, loaded once a process; the job's note says where they are."""
+    from mltemporal.preparation import Fitted
+
+    ref = job.storage.get_note(job.key, "fitted", ObjectRef)
+    assert ref is not None
+    assert ref.sha256 == sha256
+    return Fitted.load(ref, job.storage)
+
+
+def _made(job: Job, part: str, done: Sequence[dict[str, Any]]) -> MadeDataset:
+    """Look at a part that was written whole: its files, its profile, and whether it is as expected.
+
+    Raises:
+        InvalidDataset: it has no rows, or is not as expected.
+    """
+    from mltemporal.profiling import broken_expectations
+
+    rows = sum(each["made"][part] for each in done)
+    if not rows:
+        raise InvalidDataset(
+            f"no rows are left in the {part}" if part == "dataset" else f"no rows are left in {part!r}",
+            "loosen the steps that remove rows, or the share of the split",
+        )
+    url = _output(job).url if part == "dataset" else f"{_output(job).url}/{part}"
+    files = find_files(url)
+    reporting.stage(f"profiling the {part if part == 'dataset' else part + ' part'}")
+    profile = _profiled(job, files)
+    with _scratch() as scratch:
+        broken = broken_expectations(
+            _spec(job).expectations,
+            files,
+            memory_mib=_MEMORY_MIB,
+            threads=sharding.cores(job),
+            scratch=scratch,
+        )
+    if broken:
+        raise InvalidDataset(
+            f"the {part} is not as expected: {'; '.join(broken)}", "mend the data or the expectations"
+        )
+    columns = tuple(Column(name=field.name, type=str(field.type)) for field in shape_of(files).schema)
+    name = job.spec.name if part == "dataset" else f"{job.spec.name}-{part}"
+    ref = DatasetRef(
+        fingerprint=files.fingerprint,
+        rows=rows,
+        columns=columns,
+        uri=url,
+        name=name,
+        target=job.spec.target if job.spec.target in {column.name for column in columns} else None,
+    )
+    return MadeDataset(part=part, ref=ref, profile=profile)
+
+
+def _finish(job: Job, made: Sequence[MadeDataset], done: Sequence[dict[str, Any]]) -> None:
+    """Write the manifest: its presence says that the output is complete."""
+    manifest = {
+        "job": job.key,
+        "steps": _spec(job).steps,
+        "source": job.spec.dataset.fingerprint,
+        "parts": {each.part: {"rows": each.ref.rows, "files": len(done)} for each in made},
+    }
+    _output(job).write_text(MANIFEST, specs.encode(manifest))

@@ -13,9 +13,33 @@ import mltemporal
 SOURCE = Path(mltemporal.__file__)
 HEAVY = ("pandas", "kubernetes", "sqlalchemy", "temporalio", "ipywidgets", "matplotlib", "pyarrow", "sklearn")
 SURFACE = (
-    *("train", "job", "jobs", "history", "datasets", "models", "connect", "status", "shutdown"),
-    *("report", "track", "checkpoint", "log_artifact", "nest", "Script"),
-    *("TrainingJob", "TrainingResult", "RunHistory", "MLTemporalError", "JobFailed", "JobCancelled"),
+    *(
+        "train",
+        "preprocess",
+        "predict",
+        "monitor",
+        "health",
+        "job",
+        "jobs",
+        "history",
+        "datasets",
+        "models",
+        "connect",
+        "status",
+        "shutdown",
+    ),
+    *("report", "track", "checkpoint", "log_artifact", "nest", "Script", "steps"),
+    *(
+        "TrainingJob",
+        "PreprocessingJob",
+        "InferenceJob",
+        "TrainingResult",
+        "Dataset",
+        "RunHistory",
+        "MLTemporalError",
+        "JobFailed",
+        "JobCancelled",
+    ),
 )
 """What users were promised, and exists by now."""
 
@@ -46,7 +70,7 @@ def test_the_names_that_editors_see_are_those_that_are_loaded() -> None:
 
 def test_the_names_that_editors_see_come_from_where_they_are_loaded() -> None:
     loaded = {name: f"mltemporal.{module}" for name, module in mltemporal._HOME.items()}
-    assert imported_for_types() == loaded
+    assert imported_for_types() == {**loaded, "steps": "mltemporal"}
 
 
 @pytest.mark.parametrize("name", SURFACE)
