@@ -1,4 +1,4 @@
-"""A preprocessing: profile what came in, fit what needs all rows, apply shard by shard, profile what came out.
+"""A preprocessing: profile what came in, fit what needs all rows, apply by shards, profile what came out.
 
 What is done is noted in storage (``profile``, ``fitted``, a note a shard), so that another attempt goes
 on where this one ended.
@@ -34,6 +34,7 @@ from mltemporal.storage.output import MANIFEST, Output
 
 if TYPE_CHECKING:
     from mltemporal.preparation import Fitted
+    from mltemporal.profiling import Profile
 
 _MEMORY_MIB = 768
 """What the engine may hold in one process before it spills to disk."""
@@ -51,7 +52,7 @@ def run(job: Job) -> RunOutput | None:
         shards = plan_shards(files, shards=spec.shards)
         if job.rank == 0:
             _output(job).claim(job.key, overwrite=spec.overwrite)
-            profile = _once(job, "profile", "profiling the dataset", lambda: _profiled(job, files))
+            profile = _once(job, "profile", "profiling the dataset", lambda: _profile(job, files))
             fitted = _once(job, "fitted", "fitting the steps", lambda: _fit(job, files, shards))
         else:
             fitted = sharding.await_note(job, "fitted", ObjectRef)
@@ -60,7 +61,7 @@ def run(job: Job) -> RunOutput | None:
         done = sharding.run_shards(job, shards, f"{__name__}:apply", total_rows=rows)
     if job.rank:
         return None
-    made = tuple(_made(job, part, done) for part in _loaded(fitted.sha256, job).plan.parts)
+    made = tuple(_made(job, part, done) for part in _loaded(job, fitted).plan.parts)
     _finish(job, made, done)
     metrics = {"rows_in": float(sum(each["rows"] for each in done))}
     metrics |= {"rows_out": float(sum(each.ref.rows for each in made))}
@@ -79,7 +80,7 @@ def apply(job: Job, shard: Shard) -> dict[str, Any]:
 
     ref = job.storage.get_note(job.key, "fitted", ObjectRef)
     assert ref is not None
-    fitted, output = _loaded(ref.sha256, job), _output(job)
+    fitted, output = _loaded(job, ref), _output(job)
     with ExitStack() as stack:
         files = stack.enter_context(opened_dataset(job.spec.dataset, job.storage))
         scratch = stack.enter_context(_scratch())
@@ -130,20 +131,28 @@ def _once(job: Job, name: str, stage: str, make: Callable[[], ObjectRef]) -> Obj
     return ref
 
 
-def _profiled(job: Job, files: Files) -> ObjectRef:
+def _profile(job: Job, files: Files) -> ObjectRef:
+    found = _profiled(job, files)
+    for warning in found.warnings:
+        reporting.note(warning)
+    return _stored(job, found)
+
+
+def _profiled(job: Job, files: Files) -> Profile:
     from mltemporal.profiling import profile
 
     with _scratch() as scratch:
-        found = profile(
+        return profile(
             files,
             target=job.spec.target,
             memory_mib=_MEMORY_MIB,
             threads=sharding.cores(job),
             scratch=scratch,
         )
-    for warning in found.warnings:
-        reporting.note(warning)
-    return job.storage.put_bytes(specs.encode(found).encode(), format="json")
+
+
+def _stored(job: Job, profile: Profile) -> ObjectRef:
+    return job.storage.put_bytes(specs.encode(profile).encode(), format="json")
 
 
 def _fit(job: Job, files: Files, shards: Sequence[Shard]) -> ObjectRef:
@@ -165,13 +174,10 @@ def _fit(job: Job, files: Files, shards: Sequence[Shard]) -> ObjectRef:
 
 
 @lru_cache(maxsize=1)
-def _loaded(sha256: str, job: Job) -> Fitted:
-    """The fitted steps, loaded once a process; the job's note says where they are."""
+def _loaded(job: Job, ref: ObjectRef) -> Fitted:
+    """The fitted steps, loaded once a process."""
     from mltemporal.preparation import Fitted
 
-    ref = job.storage.get_note(job.key, "fitted", ObjectRef)
-    assert ref is not None
-    assert ref.sha256 == sha256
     return Fitted.load(ref, job.storage)
 
 
@@ -192,7 +198,7 @@ def _made(job: Job, part: str, done: Sequence[dict[str, Any]]) -> MadeDataset:
     url = _output(job).url if part == "dataset" else f"{_output(job).url}/{part}"
     files = find_files(url)
     reporting.stage(f"profiling the {part if part == 'dataset' else part + ' part'}")
-    profile = _profiled(job, files)
+    profile = _stored(job, _profiled(job, files))
     with _scratch() as scratch:
         broken = broken_expectations(
             _spec(job).expectations,

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import tempfile
 
 from temporalio import activity
 
 from mltemporal.database import Database
-from mltemporal.errors import InvalidRequest
-from mltemporal.specs import JobPlan, JobStatus
+from mltemporal.errors import InvalidDataset, InvalidRequest
+from mltemporal.specs import JobPlan, JobSpec, JobStatus
 from mltemporal.storage import Storage
 from mltemporal.workflows.activities.pulse import beating
 
@@ -25,7 +26,8 @@ class StorageActivities:
         """Check that the job's dataset is still what it was at launch, and plan the job.
 
         Raises:
-            InvalidDataset: the table is gone, has changed or cannot be trained on; never retried.
+            InvalidDataset: the table is gone, has changed, cannot be trained on, or is not as a training
+                expects it to be; never retried.
             InvalidRequest, NotFound: there is no such job, or it has ended; never retried.
             ServiceUnavailable: database or storage did not answer; retried.
 
@@ -43,6 +45,27 @@ class StorageActivities:
             raise InvalidRequest(f"job {job_id} has ended as {job.status}", "job.retry() starts it again")
         self._database.jobs.set_status(job_id, JobStatus.VALIDATING, "checking the dataset")
         validate(job.spec.dataset, target=job.spec.target, storage=self._storage)
+        if job.kind == "training":
+            self._check_expectations(job.spec)
         return JobPlan(
             job_id=job_id, retries=job.spec.retries, timeout_s=job.spec.timeout_s, attempts_before=job.attempt
         )
+
+    def _check_expectations(self, spec: JobSpec) -> None:
+        """Compare the table with what the training demands and with what is kept with the table."""
+        kept = self._database.datasets.of(spec.dataset.fingerprint)
+        expected = tuple(dict.fromkeys([*spec.expectations, *(kept.facts.expectations if kept else ())]))
+        if not expected:
+            return
+        from mltemporal.dataset.shards import opened_dataset
+        from mltemporal.profiling import broken_expectations
+
+        with (
+            opened_dataset(spec.dataset, self._storage) as files,
+            tempfile.TemporaryDirectory(prefix="mltemporal-") as scratch,
+        ):
+            broken = broken_expectations(expected, files, memory_mib=512, threads=2, scratch=scratch)
+        if broken:
+            raise InvalidDataset(
+                f"the dataset is not as expected: {'; '.join(broken)}", "mend the data or the expectations"
+            )
