@@ -69,11 +69,18 @@ class Bucket:
             self._call(upload, self._key(name), source, size=size, create=create)
             if self.holds(name, size):
                 return
-        raise PlaceError(
-            "the server took the bytes and does not have them",
-            "check the server's log and disk",
-            retryable=True,
-        )
+        raise _lost()
+
+    def replace(self, name: str, source: Path) -> None:
+        """Upload a file in an object's place; its size is looked up afterwards."""
+        size = source.stat().st_size
+        self._call(upload, self._key(name), source, size=size, create=False)
+        if not self.holds(name, size):
+            raise _lost()
+
+    def names(self, folder: str) -> list[str]:
+        """Return the keys below ``folder``, by the pages of a listing."""
+        return self._call(_names, self._key(f"{folder}/" if folder else ""))
 
     def remove(self, name: str) -> None:
         """Remove an object; S3 does not tell whether there was one."""
@@ -125,6 +132,13 @@ async def _copy(call: S3, bucket: str, key: str, path: Path) -> None:
     await download(call, bucket, key, await _size_in_bucket(call, bucket, key), path)
 
 
+async def _names(call: S3, bucket: str, prefix: str) -> list[str]:
+    names = [
+        entry["Key"].removeprefix(prefix) async for page in pages(call, bucket, prefix) for entry in page
+    ]
+    return [name for name in names if name and not name.rpartition("/")[2].startswith(".")]
+
+
 async def _remove(call: S3, bucket: str, key: str) -> None:
     await call("delete_object", Bucket=bucket, Key=key)
 
@@ -136,3 +150,9 @@ async def _remove_all(call: S3, bucket: str, prefix: str) -> None:
             answer = await call("delete_objects", Bucket=bucket, Delete={"Objects": keys, "Quiet": True})
             for error in answer.get("Errors", []):
                 raise PlaceError(f"{error.get('Code')}: {error.get('Message')}", "grant s3:DeleteObject")
+
+
+def _lost() -> PlaceError:
+    return PlaceError(
+        "the server took the bytes and does not have them", "check the server's log and disk", retryable=True
+    )

@@ -26,7 +26,8 @@ import msgspec
 from mltemporal.errors import CorruptObject, InvalidRequest, MLTemporalError, NotFound, ServiceUnavailable
 from mltemporal.specs import ObjectRef, decode, encode
 from mltemporal.storage.hashing import sha256_of
-from mltemporal.storage.places import PlaceError, place_of
+from mltemporal.storage.places import place_of
+from mltemporal.storage.telling import told
 
 T = TypeVar("T")
 
@@ -166,6 +167,16 @@ class Storage:
                 "run the job that made it again",
             ) from error
 
+    def note_names(self, key: str, folder: str) -> list[str]:
+        """Return the names of the notes of job ``key`` right below ``folder``, such as ``shards/0000007``.
+
+        Sorted; a listing, a page of 1,000 a request in S3, whatever their number.
+        """
+        below = _note(key, f"{folder}/any").removesuffix("/any.json")
+        with self._told("list notes"):
+            names = self._place.names(below)
+        return sorted(f"{folder}/{name[:-5]}" for name in names if "/" not in name and name.endswith(".json"))
+
     def discard_notes(self, key: str) -> None:
         """Remove every note of job ``key``; does nothing where there is none."""
         folder = _note(key, "any").removesuffix("/any.json")
@@ -216,18 +227,8 @@ class Storage:
     @contextmanager
     def _told(self, doing: str, *, passing: type[OSError] | tuple[()] = ()) -> Iterator[None]:
         """Translate the store's errors, once, here; those of the type ``passing`` the caller knows better."""
-        what = f"storage {self.url!r} could not {doing}"
-        try:
+        with told(f"storage {self.url!r} could not {doing}", passing=passing):
             yield
-        except passing:
-            raise
-        except PlaceError as error:
-            kind = ServiceUnavailable if error.retryable else InvalidRequest
-            raise kind(f"{what}: {error}", error.next_step) from error
-        except OSError as error:
-            raise ServiceUnavailable(
-                f"{what}: {error}", "check free space, permissions and that the store can be reached"
-            ) from error
 
 
 class Written:

@@ -61,6 +61,20 @@ class Folder:
         else:
             self._move_in(str(source), name)
 
+    def replace(self, name: str, source: Path) -> None:
+        """Move ``source``, a file of the same file system, into place."""
+        self._move_in(str(source), name)
+
+    def names(self, folder: str) -> list[str]:
+        """Return the files below ``folder``."""
+        top = os.path.join(self._root, folder).rstrip("/")
+        return [
+            os.path.relpath(os.path.join(where, file), top)
+            for where, _, files in os.walk(top, onerror=_refuse)
+            for file in files
+            if not file.startswith(".")
+        ]
+
     def remove(self, name: str) -> None:
         """Remove a file."""
         os.unlink(self.url_of(name))
@@ -79,3 +93,8 @@ class Folder:
         path = self.url_of(name)
         os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
         os.replace(source, path)
+
+
+def _refuse(error: OSError) -> None:
+    if not isinstance(error, FileNotFoundError):
+        raise error

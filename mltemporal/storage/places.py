@@ -52,6 +52,18 @@ class Place(Protocol):
         Another writer of the same bytes, before or at the same time, is as good.
         """
 
+    def replace(self, name: str, source: Path) -> None:
+        """Put the bytes of a file under ``name``, in place of what is there; may move the file.
+
+        Whole or not at all, and the size is looked up afterwards.
+        """
+
+    def names(self, folder: str) -> list[str]:
+        """Return what is below ``folder`` (empty: everything), relative to it; hidden files are passed over.
+
+        Empty where there is no such folder.
+        """
+
     def remove(self, name: str) -> None:
         """Remove ``name``."""
 
