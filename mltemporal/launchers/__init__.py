@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 def launcher_of(backend: str, settings: Settings, owner: str) -> Launcher:
     """Return the launcher of a backend, not connected yet; loads its module now, and nothing of the others.
 
-    ``owner`` is the database's id: what its workers start in a shared cluster is marked with it.
+    ``owner`` is the database's id: what its workers start is marked with it.
     """
     if backend == "kubernetes":
         from mltemporal.launchers.kubernetes.launcher import KubernetesLauncher
@@ -20,4 +20,4 @@ def launcher_of(backend: str, settings: Settings, owner: str) -> Launcher:
         return KubernetesLauncher.of(settings, owner)
     from mltemporal.launchers.local import LocalLauncher
 
-    return LocalLauncher.of(settings)
+    return LocalLauncher.of(settings, owner)

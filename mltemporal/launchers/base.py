@@ -104,8 +104,11 @@ class Launcher(Protocol):
     async def forget(self, key: str) -> None:
         """Remove what was kept for all attempts of the job ``key``."""
 
+    async def kept(self) -> dict[str, float]:
+        """Return the jobs that `prepare` kept something for here, each with the time (epoch) of it."""
+
     async def names(self) -> list[str]:
-        """Return the names of all processes, ended ones included, that were not deleted."""
+        """Return the names of this owner's processes, ended ones included, that were not deleted."""
 
     async def close(self) -> None:
         """Give back what is held open; processes go on."""

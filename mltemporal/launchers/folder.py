@@ -47,6 +47,11 @@ class ProcessFolder:
         order = self._load("order.json")
         return (float("inf") if order is None else order["queued_at"], self.name)
 
+    @property
+    def owner(self) -> str:
+        """Whose process it is; empty where the order does not say, or is gone."""
+        return str((self._load("order.json") or {}).get("owner", ""))
+
     def place(self, order: dict[str, Any]) -> None:
         """Write the order, unless there is one."""
         if not self.exists:

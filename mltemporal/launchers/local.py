@@ -15,7 +15,7 @@ import shutil
 import sys
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -50,22 +50,26 @@ class KernelContext:
 
 
 class LocalLauncher:
-    """The `Launcher` for this machine; safe in several processes of one home at once."""
+    """The `Launcher` for this machine; safe in several processes of one home at once.
 
-    def __init__(self, home: Path, storage_url: str, max_jobs: int) -> None:
+    ``owner`` (a database's id) marks what it starts; a home may have served another database before.
+    """
+
+    def __init__(self, home: Path, storage_url: str, max_jobs: int, owner: str = "") -> None:
         self._contexts = home / "launch"
         self._root = home / "jobs"
         self._storage_url = storage_url
         self._max_jobs = max_jobs
+        self._owner = owner
         self._turn = asyncio.Lock()
         self._warm = WarmInterpreters()
         self._waiting: list[str] = []
         self._looked_at = 0.0
 
     @classmethod
-    def of(cls, settings: Settings) -> LocalLauncher:
+    def of(cls, settings: Settings, owner: str) -> LocalLauncher:
         """Return the launcher of the home, storage and limit that the settings name."""
-        return cls(settings.home, settings.storage_url, settings.max_local_jobs)
+        return cls(settings.home, settings.storage_url, settings.max_local_jobs, owner)
 
     # On the kernel's side
 
@@ -198,9 +202,17 @@ class LocalLauncher:
         """Remove what `prepare` kept."""
         (self._contexts / f"{key}.json").unlink(missing_ok=True)
 
+    async def kept(self) -> dict[str, float]:
+        """Return the jobs that `prepare` kept something for, each with the time of it."""
+        found = {}
+        for path in self._contexts.glob("*.json"):
+            with suppress(FileNotFoundError):  # forgotten in this moment
+                found[path.stem] = path.stat().st_mtime
+        return found
+
     async def names(self) -> list[str]:
-        """Return the names of all processes, ended ones included, that were not deleted."""
-        return sorted(folder.name for folder in self._folders())
+        """Return the names of this owner's processes, ended ones included, that were not deleted."""
+        return sorted(folder.name for folder in self._folders() if folder.owner == self._owner)
 
     # Below
 
@@ -223,7 +235,7 @@ class LocalLauncher:
         command = [context.python, "-m", "mltemporal.runtime", self._storage_url, spec.key, str(attempt)]
         scratch = {"MLTEMPORAL_SCRATCH": str(self._root / f"{spec.key}-{attempt}")}
         env = {**thread_settings(spec.resources.cpu), **context.env, **_JOB_ENV, **scratch, **spec.env}
-        return {"argv": command, "cwd": context.cwd, "env": env}
+        return {"argv": command, "cwd": context.cwd, "env": env, "owner": self._owner}
 
     def _look(self, folder: ProcessFolder) -> Sighting:
         seen = folder.look()

@@ -15,6 +15,7 @@ from mltemporal.errors import CorruptObject, NotFound
 from mltemporal.runtime import context, reporting, stopping
 from mltemporal.runtime.context import Job
 from mltemporal.specs import ObjectRef
+from mltemporal.storage import Storage
 
 __all__ = ["load", "save"]
 
@@ -81,6 +82,19 @@ def load() -> Any:
         except (CorruptObject, NotFound) as error:
             reporting.note(f"a checkpoint was left out: {error.what}")
     return None
+
+
+def discard_all(storage: Storage, key: str) -> int:
+    """Remove the checkpoints of the job ``key`` and return how many there were; its other notes stay.
+
+    Idempotent.
+    """
+    entries = storage.get_note(key, _NOTE, list[Checkpoint]) or []
+    for entry in entries:
+        storage.discard(entry.object)
+    if entries:
+        storage.put_note(key, _NOTE, [])
+    return len(entries)
 
 
 def _store(job: Job, obj: Any, now: float) -> ObjectRef:

@@ -185,6 +185,10 @@ class KubernetesLauncher:
     async def forget(self, key: str) -> None:
         """Nothing is kept for a job beside its Jobs."""
 
+    async def kept(self) -> dict[str, float]:
+        """Nothing is kept, so there is none."""
+        return {}
+
     async def names(self) -> list[str]:
         """Return the names of all Jobs of this owner, ended ones included, that were not deleted."""
         return sorted((await self._ready()).jobs.objects)
