@@ -7,6 +7,7 @@ from alembic import command
 from mltemporal.database import Batch, Database, Place
 from mltemporal.database.connecting import make_engine
 from mltemporal.database.migrations import config
+from mltemporal.specs import DatasetFacts, DatasetRef
 
 JOB = (
     "INSERT INTO jobs (id, key, kind, name, status, stage, fingerprint, spec_json, tags_json,"
@@ -15,6 +16,10 @@ JOB = (
 )
 ATTEMPT = (
     "INSERT INTO attempts (job_id, number, position, started_at, phase, reason) VALUES (1, {}, {}, 1, '', '')"
+)
+DATASET = (
+    "INSERT INTO datasets (id, name, fingerprint, ref_json, created_at) VALUES (1, 'penguins', 'f',"
+    """ '{"fingerprint":"f","rows":3,"columns":[],"name":"penguins"}', 1)"""
 )
 CHUNK = "INSERT INTO log_chunks (job_id, attempt, position, text) VALUES (1, {}, {}, '{}')"
 
@@ -29,7 +34,7 @@ def filled(url: str) -> str:
         command.upgrade(settings, "0001")
         said = [ATTEMPT.format(1, 5 << 30), ATTEMPT.format(2, 4), ATTEMPT.format(3, 0)]
         log = [CHUNK.format(1, 0, "one"), CHUNK.format(1, 5 << 20, "two"), CHUNK.format(2, 0, "three")]
-        for statement in (JOB, *said, *log):
+        for statement in (JOB, DATASET, *said, *log):
             connection.execute(sa.text(statement))
     database.close()
     return url
@@ -55,4 +60,16 @@ def test_what_0002_made_goes_on_where_it_stood(filled: str) -> None:
     assert database.progress.append(1, 2, Batch(start=0, end=8, log="rank 1"), rank=1)
     assert Place(8, "here") == database.progress.place(1, 2)
     assert ["one", "two", "three", "four"] == [text for _, _, text in database.progress.log(1)]
+    database.close()
+
+
+def test_0003_keeps_the_datasets_and_lets_several_bear_a_name(filled: str) -> None:
+    Database.prepare(filled)
+    database = Database.open(filled)
+    [kept] = database.datasets.all()
+    assert ("penguins", 3, DatasetFacts()) == (kept.ref.name, kept.ref.rows, kept.facts)
+    newer = database.datasets.add(DatasetRef(fingerprint="g", rows=4, columns=(), name="penguins"))
+    found = database.datasets.named("penguins")
+    assert found is not None
+    assert newer == found.id
     database.close()
