@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _CLEAN_UP = timedelta(days=8)
 """Room for the clean-up after the job's own time: the workflow's limit must never cut it short."""
 
-_WORKFLOWS = {
+WORKFLOWS = {
     "training": "TrainingWorkflow",
     "preprocessing": "PreprocessingWorkflow",
     "inference": "InferenceWorkflow",
@@ -50,7 +50,7 @@ async def start(session: Session, row: JobRow, *, again: bool = False) -> None:
 
     async def start_workflow() -> None:
         await client.start_workflow(
-            _WORKFLOWS[row.kind],
+            WORKFLOWS[row.kind],
             row.id,
             id=row.workflow_id,
             task_queue=session.task_queue(row.spec.backend),

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from mltemporal import background, owner
 from mltemporal.errors import MLTemporalError, ServiceUnavailable
+from mltemporal.monitoring.ownerless import gone
 from mltemporal.specs import JobStatus
 from mltemporal.views import JobView
 
@@ -24,6 +25,8 @@ _BEAT_S = 0.25
 _OWNER_CHECK_S = 5.0
 _TAIL_LINES = 200
 _FEW_CHUNKS = 20
+_TOLD = ("note", "follow", "stall")
+"""Kinds of events that a person is told."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +44,9 @@ def _read(session: Session, job_id: int, *, after: int) -> _Read:
     database = session.database
     row = database.jobs.get(job_id)
     points = database.progress.points(job_id, after=after)
-    notes = tuple(event.message for event in database.jobs.events(job_id) if event.kind in ("note", "follow"))
+    notes = tuple(
+        event.message for event in database.jobs.events(job_id) if event.kind in ("note", "follow", "stall")
+    )
     ended = [
         f"attempt {attempt['number']} was interrupted: {attempt['reason'].splitlines()[-1]}"
         for attempt in database.jobs.attempts(job_id)
@@ -164,26 +169,12 @@ class Pulse:
 
     async def _check_owner(self) -> None:
         row = await asyncio.to_thread(self._session.database.jobs.get, self._job_id)
-        gone = "" if row.status.final else await self._why_gone(row)
-        if gone and gone == self._gone_before:  # twice: a retry starts the next one in between
-            error = f"its workflow {gone}\nNext step: look at it in Temporal's Web UI, then job.retry()"
+        why = "" if row.status.final else await self._why_gone(row)
+        if why and why == self._gone_before:  # twice: a retry starts the next one in between
+            error = f"its workflow {why}\nNext step: look at it in Temporal's Web UI, then job.retry()"
             await owner.end_without_owner(self._session, row, JobStatus.FAILED, error)
-        self._gone_before = gone
+        self._gone_before = why
 
     async def _why_gone(self, row: JobRow) -> str:
-        """Return in words why the workflow will not say how the job ends; empty where it will."""
-        from temporalio.client import WorkflowExecutionStatus
-        from temporalio.service import RPCError, RPCStatusCode
-
-        client = await self._session.client()
-        try:
-            described = await client.get_workflow_handle(row.workflow_id).describe()
-        except RPCError as error:
-            if error.status is RPCStatusCode.NOT_FOUND and not row.attempt:
-                return "was never started"
-            log.info("the owner of job %d cannot be asked: %s", self._job_id, error)
-            return ""
-        status = described.status
-        if status in (None, WorkflowExecutionStatus.RUNNING, WorkflowExecutionStatus.CONTINUED_AS_NEW):
-            return ""
-        return f"was {status.name.lower().replace('_', ' ')} in Temporal (run {described.run_id})"
+        found = await gone(await self._session.client(), row)
+        return "" if found is None or found.unknown else found.why

@@ -1,0 +1,141 @@
+"""Mending what crashes left: found, put right, told; never what another database or home owns.
+
+Each part can be done any number of times and by several monitors at once: the record takes the first
+end of a job, launchers end and delete by name, objects are removed where they still are. What is younger
+than the grace is left alone: whoever is at it may only be slow.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+
+from mltemporal import owner
+from mltemporal.database import Event, JobRow
+from mltemporal.errors import MLTemporalError
+from mltemporal.monitoring import processes, strays
+from mltemporal.monitoring.deeds import Deeds
+from mltemporal.monitoring.ownerless import Gone, gone
+from mltemporal.monitoring.surroundings import WorkersSession
+from mltemporal.specs import JobStatus
+from mltemporal.storage import Storage
+
+GRACE_S = 60.0
+"""How long something must have stood still before it counts as left behind."""
+START_WITHIN_S = 3600.0
+"""A job that was never started is started so long after it was asked for; later it would be a surprise."""
+GIVE_UP_S = 86_400.0
+"""After so long, a job that only another machine could start is ended."""
+
+_SWEEP_EVERY_S = 3600.0
+
+
+class Mender:
+    """Mends with the parts of one worker.
+
+    Args:
+        here: the worker's parts.
+        storage: where objects are.
+        grace_s: how long something must have stood still.
+    """
+
+    def __init__(self, here: WorkersSession, storage: Storage, *, grace_s: float = GRACE_S) -> None:
+        self._here = here
+        self._storage = storage
+        self._grace_s = grace_s
+        self._swept_at = float("-inf")
+
+    async def mend(self) -> Deeds:
+        """Mend everything; raises nothing: what fails is told, and the rest is done."""
+        deeds = Deeds()
+        parts: tuple[tuple[str, Callable[[Deeds], Awaitable[None]]], ...] = (
+            ("jobs without a workflow", self._jobs),
+            ("workflows without a job", self._workflows),
+            ("processes without a job", self._processes),
+            ("half-written objects", self._objects),
+            ("old checkpoints", self._checkpoints),
+        )
+        for name, part in parts:
+            try:
+                await part(deeds)
+            except MLTemporalError as error:
+                deeds.failed.append(f"{name} cannot be looked for: {error.what}")
+            except Exception as error:  # the other parts are mended all the same
+                deeds.failed.append(f"{name} cannot be looked for: {type(error).__name__}: {error}")
+        return deeds
+
+    async def _jobs(self, deeds: Deeds) -> None:
+        """Start or end each live job whose workflow will not end it.
+
+        A person expects what they asked for. So a job that was never started (its kernel died in that
+        moment) is started, as all it needs is stored; later than an hour after it was asked for it
+        would come as a surprise, and is ended. One whose workflow was ended from outside is
+        ended too: somebody wanted that, and `job.retry()` goes on from the last checkpoint.
+        """
+        client = await self._here.client()
+        for row in await asyncio.to_thread(self._here.database.leftovers.live):
+            found = await gone(client, row)
+            if found is None:
+                continue
+            spoken = await asyncio.to_thread(self._here.database.leftovers.last_event, row.id)
+            quiet_s = time.time() - max(row.created_at, spoken, found.closed_at or 0.0)
+            if quiet_s < self._grace_s:
+                continue
+            asked_again = row.status is JobStatus.QUEUED and spoken > (found.closed_at or float("inf"))
+            if found.never_started or asked_again:
+                await self._start(row, quiet_s, deeds, again=asked_again)
+            elif not found.unknown or not await processes.alive(self._here.launchers, row):
+                await self._end(row, found, deeds)
+
+    async def _start(self, row: JobRow, quiet_s: float, deeds: Deeds, *, again: bool) -> None:
+        possible = row.spec.backend != "local" or row.key in await self._here.launchers["local"].kept()
+        if possible and quiet_s < START_WITHIN_S:
+            await owner.start(self._here, row, again=again)
+            await self._tell(row, "its workflow had not been started, and was started now", deeds)
+        elif possible or quiet_s > GIVE_UP_S:  # if not, it is another home's to start
+            await self._end(row, Gone(why="was never started"), deeds)
+
+    async def _end(self, row: JobRow, found: Gone, deeds: Deeds) -> None:
+        error = f"its workflow {found.why}\nNext step: look at it in Temporal's Web UI, then job.retry()"
+        await owner.end_without_owner(self._here, row, JobStatus.FAILED, error)
+        deeds.ended.append(row.id)
+        await self._tell(row, f"its workflow {found.why}, so the job was recorded as failed", deeds)
+
+    async def _workflows(self, deeds: Deeds) -> None:
+        for stray in await strays.find(self._here, self._grace_s):
+            if did := await strays.end(await self._here.client(), stray):
+                deeds.done.append(did)
+
+    async def _processes(self, deeds: Deeds) -> None:
+        await processes.remove(self._here, self._grace_s, deeds)
+
+    async def _objects(self, deeds: Deeds) -> None:
+        from mltemporal.storage.leftovers import sweep
+
+        if time.monotonic() - self._swept_at < _SWEEP_EVERY_S:
+            return
+        removed = await asyncio.to_thread(sweep, self._storage.url)
+        self._swept_at = time.monotonic()
+        if removed:
+            shown = ", ".join(removed[:5]) + (" …" if len(removed) > 5 else "")
+            deeds.done.append(f"removed {len(removed)} half-written objects from storage: {shown}")
+
+    async def _checkpoints(self, deeds: Deeds) -> None:
+        from mltemporal.runtime.checkpoint import discard_all
+
+        days, leftovers = self._here.settings.checkpoint_days, self._here.database.leftovers
+        for row in await asyncio.to_thread(leftovers.ended_before, time.time() - days * 86_400):
+            removed = await asyncio.to_thread(discard_all, self._storage, row.key)
+            if removed:
+                text = f"its {removed} checkpoints were removed, {days} days after its end"
+                await self._tell(row, text, deeds)
+            if row.finished_at is not None:
+                await asyncio.to_thread(leftovers.mark, row.finished_at)
+
+    async def _tell(self, row: JobRow, text: str, deeds: Deeds) -> None:
+        """Say it in the job's history, once, and among the deeds."""
+        event = Event(time=time.time(), kind="note", attempt=row.attempt, message=f"the monitor: {text}")
+        key = f"mended-{row.attempt}-{text[:150]}"
+        await asyncio.to_thread(self._here.database.jobs.add_event, row.id, event, key=key)
+        deeds.done.append(f"job {row.id}: {text}")

@@ -1,0 +1,70 @@
+"""Processes, Kubernetes Jobs and launch contexts whose job has ended or is unknown."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping
+
+from mltemporal.database import JobRow
+from mltemporal.errors import MLTemporalError
+from mltemporal.launchers.base import Launcher
+from mltemporal.monitoring.deeds import Deeds
+from mltemporal.monitoring.surroundings import WorkersSession
+from mltemporal.stack import doctor_cluster
+
+CONTEXT_S = 7 * 86_400.0
+"""How long a launch context of a job that this database does not know is kept: it may be another's."""
+
+_UNKNOWN_GRACE_S = 10.0
+"""Between SIGTERM and SIGKILL where no spec says how long."""
+
+
+async def alive(launchers: Mapping[str, Launcher], row: JobRow) -> bool:
+    """Whether the job's newest attempt has a process that has not ended, as far as this worker sees."""
+    launcher = launchers.get(row.spec.backend)
+    seen = None if launcher is None else await launcher.find(f"{row.key}-{row.attempt}")
+    return seen is not None and not seen.phase.final
+
+
+async def remove(here: WorkersSession, grace_s: float, deeds: Deeds) -> None:
+    """Stop and delete what runs for no live job, past its grace; all is told in ``deeds``.
+
+    A launcher names only what was started for this database. A job's row is there before its first
+    process, so one without a row is nobody's.
+    """
+    for backend, launcher in here.launchers.items():
+        if backend == "kubernetes" and not doctor_cluster.is_configured(here.settings):
+            continue
+        what = "Kubernetes Job" if backend == "kubernetes" else "process"
+        for name in await launcher.names():
+            row = await asyncio.to_thread(here.database.leftovers.of_key, name.rpartition("-")[0])
+            if row is None or _ended(row, grace_s):
+                await _end(launcher, f"the {what} {name!r} of {_whose(row)}", name, row, deeds)
+        for key, since in (await launcher.kept()).items():
+            row = await asyncio.to_thread(here.database.leftovers.of_key, key)
+            if time.time() - since > CONTEXT_S if row is None else _ended(row, grace_s):
+                await launcher.forget(key)
+                deeds.done.append(f"removed the environment {key!r} that was kept for {_whose(row)}")
+
+
+def _ended(row: JobRow, grace_s: float) -> bool:
+    return row.status.final and time.time() - (row.finished_at or 0.0) > grace_s
+
+
+async def _end(launcher: Launcher, called: str, name: str, row: JobRow | None, deeds: Deeds) -> None:
+    try:
+        seen = await launcher.find(name)
+        if seen is None:
+            return
+        if not seen.phase.final:
+            await launcher.stop(name, _UNKNOWN_GRACE_S if row is None else row.spec.grace_s)
+        await launcher.delete(name)
+    except MLTemporalError as error:
+        deeds.failed.append(f"{called} could not be ended: {error.what}")
+        return
+    deeds.done.append(f"{'removed' if seen.phase.final else 'stopped and removed'} {called}")
+
+
+def _whose(row: JobRow | None) -> str:
+    return "an unknown job" if row is None else f"job {row.id}, which has ended"
