@@ -18,8 +18,8 @@ ATTEMPT = (
     "INSERT INTO attempts (job_id, number, position, started_at, phase, reason) VALUES (1, {}, {}, 1, '', '')"
 )
 DATASET = (
-    "INSERT INTO datasets (id, name, fingerprint, ref_json, created_at) VALUES (1, 'penguins', 'f',"
-    """ '{"fingerprint":"f","rows":3,"columns":[],"name":"penguins"}', 1)"""
+    "INSERT INTO datasets (name, fingerprint, ref_json, created_at) VALUES ('penguins', 'f',"
+    """ '{"fingerprint"\\:"f","rows"\\:3,"columns"\\:[],"name"\\:"penguins"}', 1)"""
 )
 CHUNK = "INSERT INTO log_chunks (job_id, attempt, position, text) VALUES (1, {}, {}, '{}')"
 
