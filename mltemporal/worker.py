@@ -30,6 +30,10 @@ from mltemporal.database.workers import SEEN_EVERY_S
 from mltemporal.errors import MLTemporalError, ServiceUnavailable
 from mltemporal.launchers import launcher_of
 from mltemporal.launchers.base import Launcher
+from mltemporal.monitoring.checks import looker
+from mltemporal.monitoring.mending import Mender
+from mltemporal.monitoring.schedule import monitor_id
+from mltemporal.monitoring.surroundings import WorkersSession
 from mltemporal.settings import BACKENDS, Settings, process_settings
 from mltemporal.stack import connect, search_attributes
 from mltemporal.stack.overview import task_queue
@@ -37,8 +41,12 @@ from mltemporal.storage import Storage
 from mltemporal.version import __version__
 from mltemporal.workflows.activities.database import DatabaseActivities
 from mltemporal.workflows.activities.kubernetes import JobActivities
+from mltemporal.workflows.activities.monitoring import MonitoringActivities
+from mltemporal.workflows.activities.notifying import NotificationActivities
 from mltemporal.workflows.activities.storage import StorageActivities
 from mltemporal.workflows.inference import InferenceWorkflow
+from mltemporal.workflows.monitoring import MonitoringWorkflow
+from mltemporal.workflows.notifying import NotificationWorkflow
 from mltemporal.workflows.preprocessing import PreprocessingWorkflow
 from mltemporal.workflows.training import TrainingWorkflow
 
@@ -61,10 +69,26 @@ def _worker(
     storage = Storage(settings.storage_url)
     jobs = JobActivities(database, storage, launchers)
     made = DatabaseActivities(database, storage)
+    watch = MonitoringActivities(
+        database,
+        monitor=monitor_id(settings, database, queue),
+        look=looker(settings).look,
+        mend=Mender(WorkersSession(settings, client, database, launchers), storage).mend,
+        notify=settings.notifies,
+    )
+    notices = NotificationActivities(
+        database, webhook=settings.notify_webhook, command=settings.notify_command
+    )
     return Worker(
         client,
         task_queue=queue,
-        workflows=[TrainingWorkflow, PreprocessingWorkflow, InferenceWorkflow],
+        workflows=[
+            TrainingWorkflow,
+            PreprocessingWorkflow,
+            InferenceWorkflow,
+            MonitoringWorkflow,
+            NotificationWorkflow,
+        ],
         # Workflow code uses only plain dataclasses of ours: nothing to load anew for each workflow.
         workflow_runner=SandboxedWorkflowRunner(
             restrictions=SandboxRestrictions.default.with_passthrough_modules("mltemporal", "msgspec")
@@ -77,6 +101,9 @@ def _worker(
             jobs.cleanup_resources,
             made.register_datasets,
             made.register_predictions,
+            watch.check_health,
+            watch.mend,
+            notices.deliver_notice,
         ],
         # Following a training takes a slot for its whole length, but next to no work.
         max_concurrent_activities=2_000,
