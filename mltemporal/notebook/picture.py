@@ -6,9 +6,9 @@ import math
 
 from mltemporal.curves import Curves, Line
 from mltemporal.notebook.pace import Pace
-from mltemporal.notebook.words import clean
 from mltemporal.specs import JobStatus
 from mltemporal.views import JobView
+from mltemporal.words import clean
 
 _LOG_LINES = 100
 

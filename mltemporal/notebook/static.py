@@ -12,8 +12,8 @@ from time import time as _now
 
 from mltemporal.notebook import svg
 from mltemporal.notebook.picture import Picture
-from mltemporal.notebook.words import clean, duration, moment, number
 from mltemporal.specs import JobStatus
+from mltemporal.words import clean, duration, moment, number
 
 _TONES = {
     JobStatus.RUNNING: "#1976d2",

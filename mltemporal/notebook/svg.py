@@ -6,7 +6,7 @@ import math
 from html import escape
 
 from mltemporal.curves import Curves, thinned
-from mltemporal.notebook.words import clean, duration, number
+from mltemporal.words import clean, duration, number
 
 COLOURS = ("#1976d2", "#f57c00", "#2e9e5b", "#c2185b", "#7e57c2", "#00838f")
 _HALF, _ALONE, _HEIGHT, _GAP = 345, 520, 180, 8

@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from mltemporal.notebook.words import clean, duration, number
+from mltemporal.words import clean, duration, number
 
 
 @pytest.mark.parametrize(
