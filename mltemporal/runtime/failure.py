@@ -15,8 +15,18 @@ _CELL_FILE = re.compile(r'File "[^"\n]*ipykernel_\d+[/\\]\d+\.py"')
 """What a kernel calls a cell: a file that nobody ever wrote."""
 
 
+class FailedElsewhere(Exception):
+    """What failed did so in another process of the job, which told why in ``failure``."""
+
+    def __init__(self, failure: RunFailure) -> None:
+        super().__init__(f"{failure.type}: {failure.message}")
+        self.failure = failure
+
+
 def failure_of(error: BaseException) -> RunFailure:
     """Return why the training failed. Only errors of ours can say that trying again helps."""
+    if isinstance(error, FailedElsewhere):
+        return error.failure
     return RunFailure(
         type=type(error).__name__,
         message=_shortened(error.what if isinstance(error, MLTemporalError) else str(error), 2_000),
@@ -31,6 +41,8 @@ def users_traceback(error: BaseException) -> str:
 
     An error of somebody else that passed only through our frames keeps them: it is our mistake.
     """
+    if isinstance(error, FailedElsewhere):
+        return error.failure.traceback
     told = traceback.TracebackException.from_exception(error)
     for part in _chain(told):
         foreign = [frame for frame in part.stack if not _is_ours(frame)]

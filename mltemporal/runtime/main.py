@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 import sys
 from typing import Any
@@ -25,7 +24,7 @@ def main(argv: list[str]) -> int:
     """
     reporting.open_output()
     reporting.stage("starting")
-    _write_whole_lines()
+    reporting.write_whole_lines()
     stopping.stop_on_sigterm()
     storage, key, attempt = argv
     job = Job(Storage(storage, patience_s=STORAGE_PATIENCE_S), key, int(attempt))
@@ -44,13 +43,6 @@ def main(argv: list[str]) -> int:
     finally:
         reporting.flush()
     return 0
-
-
-def _write_whole_lines() -> None:
-    """Let prints appear at once but line by line, so that they mix with progress lines as lines."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(line_buffering=True, write_through=False)
 
 
 def _run(job: Job) -> None:

@@ -7,9 +7,11 @@ redirects or captures `sys.stdout` changes nothing. Reports pass a token bucket;
 from __future__ import annotations
 
 import atexit
+import io
 import math
 import operator
 import os
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -153,6 +155,13 @@ def open_output() -> None:
     """Keep the standard output of this moment for the lines of a job, before user code can change it."""
     global _output  # noqa: PLW0603 - a process has one standard output
     _output = os.dup(1)
+
+
+def write_whole_lines() -> None:
+    """Let prints appear at once but line by line, so that they mix with progress lines as lines."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(line_buffering=True, write_through=False)
 
 
 def _throttle() -> Throttle:
