@@ -67,7 +67,7 @@ def _worker(
     client: Client, database: Database, settings: Settings, launchers: dict[str, Launcher], queue: str
 ) -> Worker:
     storage = Storage(settings.storage_url)
-    jobs = JobActivities(database, storage, launchers)
+    jobs = JobActivities(database, storage, launchers, notify=settings.notifies)
     made = DatabaseActivities(database, storage)
     watch = MonitoringActivities(
         database,

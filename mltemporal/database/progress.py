@@ -114,18 +114,22 @@ class ProgressRecord:
         with self._database.reading() as connection:
             return [(row.id, _point(row)) for row in connection.execute(query)]
 
-    @retried
     def last_point(self, job_id: int, attempt: int) -> Point | None:
         """Return the attempt's newest point."""
+        found = self.newest_points(job_id, attempt, 1)
+        return found[0] if found else None
+
+    @retried
+    def newest_points(self, job_id: int, attempt: int, count: int) -> list[Point]:
+        """Return the attempt's ``count`` newest points, oldest first."""
         query = (
             sa.select(points)
             .where(points.c.job_id == job_id, points.c.attempt == attempt)
             .order_by(points.c.id.desc())
-            .limit(1)
+            .limit(count)
         )
         with self._database.reading() as connection:
-            row = connection.execute(query).first()
-        return None if row is None else _point(row)
+            return [_point(row) for row in connection.execute(query)][::-1]
 
     @retried
     def log(

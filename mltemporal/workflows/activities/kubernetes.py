@@ -28,15 +28,24 @@ from mltemporal.specs import (
 from mltemporal.storage import Storage
 from mltemporal.workflows.activities.follower import Follower
 from mltemporal.workflows.activities.pulse import beating
+from mltemporal.workflows.activities.standstill import Standstill
 
 
 class JobActivities:
     """Built once a worker, with a launcher for each backend; tests pass what they like."""
 
-    def __init__(self, database: Database, storage: Storage, launchers: Mapping[str, Launcher]) -> None:
+    def __init__(
+        self,
+        database: Database,
+        storage: Storage,
+        launchers: Mapping[str, Launcher],
+        *,
+        notify: bool = False,
+    ) -> None:
         self._database = database
         self._storage = storage
         self._launchers = launchers
+        self._notify = notify
 
     @activity.defn
     async def create_training_job(self, attempt: Attempt) -> None:
@@ -88,8 +97,9 @@ class JobActivities:
             await asyncio.to_thread(
                 self._database.jobs.add_event, job.id, event, key=f"follow-{attempt.number}-{tries}"
             )
+        standstill = await Standstill.begin(self._database, launcher, job, attempt)
         try:
-            end = await self._follow(launcher, job, attempt)
+            end = await standstill.ended(await self._follow(launcher, job, attempt, watch=standstill))
         except NotFound as gone:  # somebody removed it; what it left may still be a result
             end = Sighting(phase=Phase.INTERRUPTED, reason=gone.what)
         except asyncio.CancelledError:
@@ -97,6 +107,8 @@ class JobActivities:
             if details is not None and details.cancel_requested:
                 await self._stop(launcher, job, attempt, JobStatus.CANCELLED)
             raise
+        finally:
+            standstill.close()
         log_json = await self._keep_log(launcher, job, attempt, name)
         return await asyncio.to_thread(self._conclude, job, attempt, end, log_json)
 
@@ -126,8 +138,10 @@ class JobActivities:
         await asyncio.to_thread(self._database.jobs.add_event, job.id, event, key=key)
 
     @activity.defn
-    async def cleanup_resources(self, outcome: Outcome) -> None:
+    async def cleanup_resources(self, outcome: Outcome) -> bool:
         """Stop what still runs, remove what was made for the job, and record how it ended.
+
+        Returns whether somebody wants to be told.
 
         Raises:
             ServiceUnavailable: launcher, database or storage did not answer; retried for days.
@@ -148,6 +162,7 @@ class JobActivities:
                     self._database.jobs.end_attempt, job.id, number, phase=outcome.status, reason=outcome.what
                 )
             await asyncio.to_thread(self._finish, job, outcome)
+        return self._notify
 
     async def _remove(
         self, launcher: Launcher, job: JobRow, number: int, outcome: Outcome, *, ended: bool
@@ -174,7 +189,13 @@ class JobActivities:
         return self._launchers[job.spec.backend]
 
     async def _follow(
-        self, launcher: Launcher, job: JobRow, attempt: Attempt, *, stage: str = ""
+        self,
+        launcher: Launcher,
+        job: JobRow,
+        attempt: Attempt,
+        *,
+        stage: str = "",
+        watch: Standstill | None = None,
     ) -> Sighting:
         """Follow every rank to the end and return how it ended; progress is rank 0's.
 
@@ -190,6 +211,8 @@ class JobActivities:
         async def tell(seen: Sighting, follower: Follower) -> None:
             nonlocal said
             status = (JobStatus.RUNNING, stage) if stage else _status(seen, follower)
+            if watch is not None and (stands := await watch.look(seen, follower)):
+                status = (JobStatus.RUNNING, stands)
             if status != said:
                 said = status
                 await asyncio.to_thread(self._database.jobs.set_status, job.id, *status)
