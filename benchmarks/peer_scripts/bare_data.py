@@ -36,7 +36,8 @@ def prepare(source: str, target: str, memory_mib: str) -> None:
     ).fetchone()
     connection.execute(
         f"COPY (SELECT * REPLACE (coalesce(dep_delay, {mean}) AS dep_delay,"
-        f" CAST(distance AS DOUBLE) AS distance), distance / greatest(air_time, 1) AS speed, {side} AS side FROM {rows}"
+        f" CAST(distance AS DOUBLE) AS distance),"
+        f" distance / greatest(air_time, 1) AS speed, {side} AS side FROM {rows}"
         f" WHERE arr_delay IS NOT NULL AND month <= 11) TO '{target}' (FORMAT parquet, COMPRESSION zstd,"
         " PARTITION_BY (side), ROW_GROUP_SIZE 122880)"
     )
