@@ -15,6 +15,7 @@ with workflow.unsafe.imports_passed_through():
     # By module: Temporal's sandbox resolves a payload's types in the modules that are named here.
     import mltemporal.specs.data  # noqa: F401
     from mltemporal.errors import NON_RETRYABLE, TrainingInterrupted
+    from mltemporal.specs.health import Notice
     from mltemporal.specs.results import Outcome, TrainingResult
     from mltemporal.specs.running import Attempt, Command, JobPlan, JobStatus, WorkflowState
 
@@ -132,9 +133,7 @@ class JobWorkflow:
         waited for again after each interruption.
         """
         self._enter("cleaning up", self._state.attempt)
-        task = asyncio.ensure_future(
-            workflow.execute_activity("cleanup_resources", outcome, summary=outcome.status, **_CLEAN_UP)
-        )
+        task = asyncio.ensure_future(self._release(outcome))
         while not task.done():
             try:
                 await asyncio.shield(task)
@@ -142,6 +141,19 @@ class JobWorkflow:
                 workflow.logger.info("cancelled during the clean-up, which goes on")
         self._enter(outcome.status, self._state.attempt)
         task.result()
+
+    async def _release(self, outcome: Outcome) -> None:
+        wanted = await workflow.execute_activity(
+            "cleanup_resources", outcome, result_type=bool, summary=outcome.status, **_CLEAN_UP
+        )
+        if wanted:  # histories of 0.1.0's first days hold nothing here, which means no
+            # A workflow of its own: a dead webhook must not keep the job's open.
+            await workflow.start_child_workflow(
+                "NotificationWorkflow",
+                Notice(job_id=outcome.job_id),
+                id=f"{workflow.info().workflow_id}-ended-{workflow.info().run_id}",  # a retried job ends again
+                parent_close_policy=workflow.ParentClosePolicy.ABANDON,
+            )
 
     @workflow.query
     def status(self) -> WorkflowState:
