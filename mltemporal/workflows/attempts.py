@@ -151,7 +151,8 @@ class JobWorkflow:
             await workflow.start_child_workflow(
                 "NotificationWorkflow",
                 Notice(job_id=outcome.job_id),
-                id=f"{workflow.info().workflow_id}-ended-{workflow.info().run_id}",  # a retried job ends again
+                # By run: a job that is started again ends again.
+                id=f"{workflow.info().workflow_id}-ended-{workflow.info().run_id}",
                 parent_close_policy=workflow.ParentClosePolicy.ABANDON,
             )
 
