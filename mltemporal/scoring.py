@@ -153,16 +153,11 @@ def check_columns(model: FoundModel, dataset: CheckedDataset, pipeline: ObjectRe
                 "pass a table with the columns that it was trained on",
             )
         return ""
-    return check_schema(
-        _needed(trained_on, model, pipeline), dataset.columns, label=dataset.label, target=model.target
-    )
-
-
-def _needed(trained_on: DatasetRef, model: FoundModel, pipeline: ObjectRef | None) -> tuple[Column, ...]:
-    wanted = set(model.features) if pipeline is None and model.features else set(trained_on.column_names)
-    return tuple(
-        column for column in trained_on.columns if column.name in wanted and column.name != model.target
-    )
+    features = model.features if pipeline is None else ()
+    differing = check_schema(trained_on.columns, dataset.columns, target=model.target, features=features)
+    if not differing.extra or pipeline is not None:
+        return ""
+    return f"columns that the model does not know are passed over: {', '.join(differing.extra[:10])}"
 
 
 def check_kept(keep: Sequence[str] | str, dataset: CheckedDataset) -> tuple[str, ...]:
