@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from mltemporal.errors import InvalidDataset, InvalidRequest
 from mltemporal.handles import Job, TrainingJob, find
-from mltemporal.specs import Column, DatasetRef, JobStatus, ModelRef, ObjectRef, TrainingResult
+from mltemporal.specs import DatasetRef, JobStatus, ModelRef, ObjectRef, TrainingResult
 
 if TYPE_CHECKING:
     from mltemporal.database import DatasetRow
