@@ -195,8 +195,11 @@ class LocalLauncher:
     async def delete(self, name: str) -> None:
         """Remove the folder of a process that has ended."""
         folder = self._folder(name)
-        if folder.exists and self._look(folder).phase.final:
-            await asyncio.to_thread(shutil.rmtree, folder.path)
+        if not folder.exists or not self._look(folder).phase.final:
+            return
+        while folder.path.exists():
+            with suppress(FileNotFoundError):  # somebody else is at it too; what they left is removed then
+                await asyncio.to_thread(shutil.rmtree, folder.path)
 
     async def forget(self, key: str) -> None:
         """Remove what `prepare` kept."""

@@ -60,6 +60,6 @@ class MonitoringWorkflow:
         await workflow.start_child_workflow(
             "NotificationWorkflow",
             notice,
-            id=f"{workflow.info().workflow_id}-{workflow.info().run_id}-{what}",
+            id=f"notice-{workflow.info().run_id}-{what}",
             parent_close_policy=workflow.ParentClosePolicy.ABANDON,
         )

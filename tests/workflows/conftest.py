@@ -66,8 +66,8 @@ class World:
         async with worker:
             yield worker
 
-    async def submit(self, text: str, **fields: Any) -> tuple[JobRow, WorkflowHandle[Any, Any]]:
-        """Start a training that runs the script's text."""
+    def record(self, text: str, **fields: Any) -> JobRow:
+        """Record a training that runs the script's text, as a kernel does before it starts the workflow."""
         path = self.folder / f"script_{uuid.uuid4().hex[:8]}.py"
         path.write_text(text)
         table = pd.DataFrame({"a": [1, 2, 3], "b": [1.0, 2.0, 3.0]})
@@ -85,6 +85,11 @@ class World:
         row, _ = self.database.jobs.add(
             spec, fingerprint=uuid.uuid4().hex, dataset_id=self.database.datasets.add(ref)
         )
+        return row
+
+    async def submit(self, text: str, **fields: Any) -> tuple[JobRow, WorkflowHandle[Any, Any]]:
+        """Start a training that runs the script's text."""
+        row = self.record(text, **fields)
         handle = await self.client.start_workflow(
             "TrainingWorkflow",
             row.id,
@@ -93,9 +98,9 @@ class World:
         )
         return row, handle
 
-    async def keep(self, handle: WorkflowHandle[Any, Any], ending: str) -> None:
+    async def keep(self, handle: WorkflowHandle[Any, Any], ending: str, kind: str = "training") -> None:
         """Store the history for `test_replay`, when asked to and where there is none of this version."""
-        path = HISTORIES / f"training-{ending}-{__version__}.json"
+        path = HISTORIES / f"{kind}-{ending}-{__version__}.json"
         if os.environ.get("RECORD_HISTORIES") and not path.exists():
             history = json.loads((await handle.fetch_history()).to_json())
             path.write_text(json.dumps(_anywhere(history, str(self.folder)), indent=1) + "\n")

@@ -9,14 +9,29 @@ import pytest
 from temporalio.client import WorkflowHistory
 from temporalio.worker import Replayer
 
+from mltemporal.workflows.inference import InferenceWorkflow
+from mltemporal.workflows.monitoring import MonitoringWorkflow
+from mltemporal.workflows.notifying import NotificationWorkflow
+from mltemporal.workflows.preprocessing import PreprocessingWorkflow
 from mltemporal.workflows.training import TrainingWorkflow
 
+WORKFLOWS = [
+    TrainingWorkflow,
+    PreprocessingWorkflow,
+    InferenceWorkflow,
+    MonitoringWorkflow,
+    NotificationWorkflow,
+]
 HISTORIES = sorted((Path(__file__).parent.parent / "histories").glob("*.json"))
 
 
 def test_there_is_a_history_of_every_ending():
     endings = {path.stem.removeprefix("training-").rpartition("-")[0] for path in HISTORIES}
     assert endings >= {
+        "monitoring-problem",
+        "monitoring-quiet",
+        "notification-job",
+        "notification-told",
         "cancel",
         "cancel-twice",
         "failure",
@@ -32,7 +47,7 @@ def test_there_is_a_history_of_every_ending():
 @pytest.mark.parametrize("path", HISTORIES, ids=lambda path: path.stem)
 async def test_a_stored_history_replays(path):
     history = WorkflowHistory.from_json(path.stem, path.read_text())
-    await Replayer(workflows=[TrainingWorkflow]).replay_workflow(history)
+    await Replayer(workflows=WORKFLOWS).replay_workflow(history)
 
 
 async def test_a_history_that_does_not_fit_the_code_is_noticed():
