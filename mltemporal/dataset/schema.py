@@ -118,10 +118,11 @@ def check_schema(
         return differing
     steps = []
     if differing.missing:
+        lowered = {name.lower(): name for name in differing.extra}
         near = [
-            f"{close[0]!r} to {name!r}"
+            f"{lowered[close[0]]!r} to {name!r}"
             for name in differing.missing
-            if (close := difflib.get_close_matches(name, differing.extra, n=1))
+            if (close := difflib.get_close_matches(name.lower(), list(lowered), n=1))
         ]
         steps.append(f"rename {_listed(near)}" if near else "add the missing columns")
     if differing.retyped:

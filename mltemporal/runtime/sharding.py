@@ -33,7 +33,9 @@ __all__ = ["advance", "await_note", "cores", "dataset_of", "run_shards", "thread
 T = TypeVar("T")
 
 INLINE_ROWS = 250_000
-"""Fewer are done in the job's own process: another one takes longer to start."""
+INLINE_BYTES = 16 << 20
+"""Fewer rows (or bytes, where nobody has counted the rows) are done in the job's own process: another one
+takes longer to start."""
 
 _LOOK_EVERY_S = 2.0
 _READERS = 16
@@ -76,7 +78,7 @@ def run_shards(
     nodes = max(1, job.spec.pod.nodes)
     mine = [shard for shard in shards if shard.index not in done and shard.index % nodes == job.rank]
     processes = min(workers or cores(job), len(mine))
-    if workers is None and _few(mine):
+    if workers is None and _few(job, mine):
         processes = min(1, processes)
     if processes > 1:
         pool = ShardPool(work, phase, processes=processes, threads=max(1, cores(job) // processes))
@@ -125,8 +127,10 @@ def dataset_of(job: Job) -> Files:
     return opened.enter_context(opened_dataset(job.spec.dataset, job.storage))
 
 
-def _few(shards: Sequence[Shard]) -> bool:
-    return all(shard.rows >= 0 for shard in shards) and sum(shard.rows for shard in shards) <= INLINE_ROWS
+def _few(job: Job, shards: Sequence[Shard]) -> bool:
+    if any(shard.rows < 0 for shard in shards):
+        return dataset_of(job).size_bytes <= INLINE_BYTES
+    return sum(shard.rows for shard in shards) <= INLINE_ROWS
 
 
 def _run_here(state: _State, shards: Sequence[Shard], work: str) -> None:
