@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from mltemporal.specs import HealthCheck, HealthState
+from mltemporal.words import clean, duration
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -81,7 +82,7 @@ class HealthBoard:
             f'<div style="box-sizing:border-box;max-width:1100px;margin:4px 0;padding:10px 14px;'
             f"border:1px solid rgba(128,128,128,0.35);border-left:3px solid {tone};border-radius:4px;"
             f'font-size:13px;line-height:1.45"><b style="font-size:14px">{_text(self._headline())}</b>'
-            f'<table style="border-collapse:collapse;margin:8px 0 4px;border:0">'
+            f'<table style="border-collapse:collapse;margin:8px 0 4px;border:0;font-size:13px">'
             f'<tr style="background:none">{heads}</tr>{rows}</table>'
             f'<div style="{_DIM}">{_text(self.note)}</div></div>'
         )
@@ -135,13 +136,9 @@ def _text(text: str) -> str:
 
 
 def _plain(text: str) -> str:
-    """Return one line without control characters: a cluster's or a server's words end up in terminals."""
-    return "".join(character if character.isprintable() else " " for character in text)
+    """Return one line that can do nothing to a terminal: a server's words end up there."""
+    return clean(text).replace("\n", " ")
 
 
 def _age(seconds: float) -> str:
-    if seconds < 2:
-        return "just now"
-    if seconds < 120:
-        return f"{seconds:.0f} s ago"
-    return f"{seconds / 60:.0f} min ago" if seconds < 7200 else f"{seconds / 3600:.0f} h ago"
+    return "just now" if seconds < 2 else f"{duration(seconds)} ago"

@@ -104,7 +104,7 @@ def secrets_of(settings: Settings) -> tuple[str, ...]:
     except (ArgumentError, ValueError):
         password = settings.database_url
     given = (password, settings.notify_webhook, settings.notify_command)
-    return tuple(str(each) for each in given if each)
+    return tuple(sorted((str(each) for each in given if each and len(str(each)) > 3), key=len, reverse=True))
 
 
 def without(secrets: tuple[str, ...], text: str) -> str:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter, date2num
@@ -41,7 +40,7 @@ def plot_health(history: pd.DataFrame) -> Figure:
                 if found == state
             ]
             ax.broken_barh(bars, (row - 0.38, 0.76), color=colour, lw=0)
-        _latency(ax, row, starts, of_part["latency_ms"])
+        _latency(ax, row, starts, of_part["latency_ms"], _GAP * width)
     ax.set_yticks(range(len(parts)), parts)
     ax.set_ylim(len(parts) - 0.5, -0.5)
     frame_axes(ax)
@@ -56,12 +55,13 @@ def plot_health(history: pd.DataFrame) -> Figure:
     return figure
 
 
-def _latency(ax: Axes, row: int, starts: Any, latency_ms: pd.Series) -> None:
-    """Draw the latency in the row, its largest value at the row's top."""
+def _latency(ax: Axes, row: int, starts: np.ndarray, latency_ms: pd.Series, hole: float) -> None:
+    """Draw the latency in the row, its largest value at the row's top; broken where nobody looked."""
     top = float(latency_ms.max())
     if len(latency_ms) > 1 and top > 0:
-        heights = row + 0.33 - 0.62 * latency_ms.to_numpy() / top
-        ax.plot(starts, heights, color="#37474f", lw=0.7, alpha=0.8)
+        holes = np.flatnonzero(np.diff(starts) > hole) + 1
+        heights = np.insert(row + 0.33 - 0.62 * latency_ms.to_numpy(float) / top, holes, np.nan)
+        ax.plot(np.insert(starts, holes, np.nan), heights, color="#37474f", lw=0.7, alpha=0.8)
 
 
 def _usual_distance(history: pd.DataFrame) -> float:

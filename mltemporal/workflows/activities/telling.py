@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from mltemporal.database import JobRow
+from mltemporal.words import clean, duration
 
 _LONGEST_REASON = 200
 
@@ -12,9 +13,9 @@ _LONGEST_REASON = 200
 def told_of_job(job: JobRow) -> str:
     """Return how the job ended in one or two lines."""
     facts = job_facts(job)
-    took = f" after {_duration(facts['duration_s'])}" if facts["duration_s"] is not None else ""
+    took = f" after {duration(facts['duration_s'])}" if facts["duration_s"] is not None else ""
     first = f"job {job.id} {job.name!r} ({job.kind}) {_VERBS.get(job.status.value, job.status)}{took}"
-    return f"{first}\n{facts['reason']}" if facts["reason"] else first
+    return clean(f"{first}\n{facts['reason']}" if facts["reason"] else first)
 
 
 def job_facts(job: JobRow) -> dict[str, Any]:
@@ -45,12 +46,6 @@ def reason(error: str) -> str:
 def slack_text(text: str) -> str:
     """Return the text as Slack wants it: otherwise a job named ``<!channel>`` would call everybody."""
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 120:
-        return f"{seconds:.1f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
 
 
 _VERBS = {"succeeded": "succeeded", "failed": "failed", "cancelled": "was cancelled"}
