@@ -7,6 +7,8 @@ import io
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from mltemporal.words import clean
+
 COLOURS = ("#1976d2", "#f57c00", "#2e9e5b", "#c2185b", "#7e57c2", "#00838f", "#8d6e63", "#546e7a")
 ENDS = {"succeeded": "#2e8b57", "failed": "#d32f2f", "cancelled": "#616161"}
 """Colours of the final statuses."""
@@ -43,3 +45,9 @@ def short_duration(seconds: float) -> str:
     if seconds < 120:
         return f"{seconds:.3g} s"
     return f"{seconds / 60:.3g} min" if seconds < 7200 else f"{seconds / 3600:.3g} h"
+
+
+def one_line(text: str, limit: int) -> str:
+    """Return foreign text as one line of at most ``limit`` characters; draw it with ``parse_math=False``."""
+    line = " ".join(clean(text).split())
+    return line if len(line) <= limit else line[: limit - 1] + "…"

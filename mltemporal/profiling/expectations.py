@@ -43,7 +43,7 @@ def parse_expectations(
         return ()
     if isinstance(value, Mapping):
         found = [_from_mapping(name, checks) for name, checks in value.items()]
-    elif isinstance(value, Sequence) and not isinstance(value, str):
+    elif isinstance(value, list | tuple):
         found = [_whole(each) for each in value]
     else:
         raise InvalidRequest(f"expectations are {value!r}, no mapping of columns to checks", _EXAMPLE)
@@ -83,7 +83,7 @@ def _whole(given: object) -> Expectation:
     if share is not None and (not _is_number(share) or not 0 <= share <= 1):
         raise InvalidRequest(
             f"null_share of {name!r} is {share!r}",
-            "use a share of the rows from 0 to 1, 0.01 for one in a hundred",
+            "use a share of the rows, from 0 to 1",
         )
     if not isinstance(_scalar(given.unique), bool):
         raise InvalidRequest(f"unique of {name!r} is {given.unique!r}", "use True or False")
@@ -123,7 +123,7 @@ def _allowed(name: str, values: Any) -> tuple[Any, ...] | None:
         if not isinstance(value, str | bool) and not _is_number(value):
             raise InvalidRequest(
                 f"allowed of {name!r} has {value!r}",
-                "use texts, numbers, True and False; null_share is for missing values",
+                "use texts, numbers, True and False",
             )
     if not plain or len(plain) > _ALLOWED_MOST:
         raise InvalidRequest(
@@ -167,7 +167,7 @@ def check_fit(expected: Expectation, kind: str | None) -> None:
     if kind == "other" and expected.unique:
         raise InvalidRequest(
             f"unique of {name!r} does not fit: the column is {_called(kind)}",
-            "only null_share fits such a column",
+            "only null_share fits it",
         )
 
 
@@ -194,7 +194,7 @@ def _check_allowed(expected: Expectation, allowed: tuple[Any, ...], kind: str) -
 
 
 def moment_of(text: str) -> int | None:
-    """Return an ISO date or time in microseconds since 1970, UTC where it names no zone; None for other text."""
+    """Return an ISO date or time in microseconds since 1970 (UTC without a zone); None for other text."""
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+from typing import Any
+
+from mltemporal.specs import Column
 
 KINDS = ("integer", "number", "text", "boolean", "date", "timestamp")
 """The kinds that can be asked for; everything else (lists, bytes, times of day …) is ``other``."""
@@ -27,3 +30,9 @@ def kind_of(type: str) -> str:
     if packed:
         return kind_of(packed[1])
     return next((kind for kind, name in _NAMES.items() if name.fullmatch(type)), "other")
+
+
+def columns_of(schema: Any) -> tuple[Column, ...]:
+    """Return the columns of an arrow schema, or of a mapping of names to arrow types."""
+    types = schema if isinstance(schema, dict) else {field.name: field.type for field in schema}
+    return tuple(Column(name=name, type=str(each)) for name, each in types.items())

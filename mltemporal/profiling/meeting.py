@@ -74,7 +74,7 @@ def _checks(expected: Expectation, scan: Scan) -> Iterator[_Check]:
     place = next((i for i, column in enumerate(scan.columns) if column.name == expected.column), None)
     name = repr(expected.column)
     if place is None:
-        yield _Check(lambda rows: f"there is no column {name}")
+        yield _said(f"there is no column {name}")
         return
     column, kind = scan.columns[place], scan.kinds[place]
     value = f"c{place}"
@@ -83,14 +83,12 @@ def _checks(expected: Expectation, scan: Scan) -> Iterator[_Check]:
     elif kind in TIMES:
         value = f"epoch_us(c{place})"
     if _bad_type(expected, kind):
-        sentence = f"{name} is {column.type}, not of type {expected.type}"
-        yield _Check(lambda rows: sentence)
+        yield _said(f"{name} is {column.type}, not of type {expected.type}")
         return  # bounds and values are those of another type
     try:
         check_fit(expected, kind)
     except InvalidRequest as error:  # expectations that were kept with a dataset meet another one
-        misfit = error.what
-        yield _Check(lambda rows: misfit)
+        yield _said(error.what)
         return
     if expected.type == "integer" and kind == "number":  # as pandas stores integers with missing ones
         yield _whole_check(name, value)
@@ -118,6 +116,11 @@ class _Shown:
         if self.kind in TIMES:
             return str(moment_text(value, self.kind, self.column.type))
         return repr(cut(value)) if isinstance(value, str) else str(value)
+
+
+def _said(sentence: str) -> _Check:
+    """Return a check that is broken without a look at the rows."""
+    return _Check(lambda *_: sentence)
 
 
 def _bad_type(expected: Expectation, kind: str) -> bool:
@@ -164,9 +167,7 @@ def _unique_check(name: str, value: str) -> _Check:
     def judge(rows: int, present: int, distinct: int) -> str:
         if present == distinct:
             return ""
-        return (
-            f"{name}: {present - distinct:,} of {rows:,} values repeat another, though they should be unique"
-        )
+        return f"{name}: {present - distinct:,} of {rows:,} values repeat another: not unique"
 
     return _Check(judge, (f"count({value})", f"count(DISTINCT {value})"))
 

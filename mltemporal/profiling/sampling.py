@@ -53,7 +53,7 @@ class RowSample:
             self._thin_out()
 
     def result(self) -> tuple[Any, Any]:
-        """Return the kept rows' keys (numpy, ascending) and the rows (``pyarrow.Table``; None without any)."""
+        """Return the kept rows' keys (numpy, ascending) and the rows (``pyarrow.Table``; None: no rows)."""
         if not self._kept:
             return [], None
         self._thin_out()

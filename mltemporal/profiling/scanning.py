@@ -18,8 +18,7 @@ from mltemporal.dataset.files import Files
 from mltemporal.dataset.reading import shape_of
 from mltemporal.dataset.shards import csv_schema, plan_shards, shard_batches
 from mltemporal.errors import InvalidDataset, InvalidRequest, MLTemporalError
-from mltemporal.profiling.kinds import kind_of
-from mltemporal.specs import Column
+from mltemporal.profiling.kinds import columns_of, kind_of
 
 _BEAT_S = 0.5
 
@@ -65,7 +64,7 @@ class Scan:
             self._schema = pa.schema(list(csv_schema(files).items()))
         else:
             self._schema = shape_of(files, count=False).schema
-        self.columns = tuple(Column(name=field.name, type=str(field.type)) for field in self._schema)
+        self.columns = columns_of(self._schema)
         """The columns; ``rows`` has the first as ``c0``."""
         self.kinds = tuple(kind_of(column.type) for column in self.columns)
         self.streams = not _readable_by_duckdb(files, self._schema.names)
@@ -86,7 +85,8 @@ class Scan:
             InvalidDataset: a file does not parse, or the query needs more memory than allowed.
             ServiceUnavailable: S3 does not answer.
         """
-        return self._run(lambda: self._connection.execute(sql, list(params)).fetchall(), watch)
+        found: list[Any] = self._run(lambda: self._connection.execute(sql, list(params)).fetchall(), watch)
+        return found
 
     def table(self, sql: str, rows: Any = None) -> Any:
         """Return what ``sql`` selects from ``rows`` as a ``pyarrow.Table``.
@@ -136,7 +136,7 @@ class Scan:
         first = str(error).splitlines()[0]
         if isinstance(error, duckdb.OutOfMemoryException):
             return InvalidRequest(
-                f"looking through {self._files.uri!r} needs more memory or scratch space than allowed: {first}",
+                f"looking at {self._files.uri!r} takes more memory or scratch space than allowed: {first}",
                 "allow more memory, or free space for temporary files",
             )
         if isinstance(error, duckdb.IOException | duckdb.InvalidInputException | duckdb.ConversionException):
@@ -145,8 +145,8 @@ class Scan:
 
     def _refuse_mixed_types(self) -> None:
         described = self._ask("DESCRIBE rows", ())
-        for column, kind, (_, type, *_) in zip(self.columns, self.kinds, described, strict=False):
-            if type == "VARCHAR" and kind not in ("text", "other"):
+        for column, kind, (_, found, *_) in zip(self.columns, self.kinds, described, strict=False):
+            if found == "VARCHAR" and kind not in ("text", "other"):
                 raise InvalidDataset(
                     f"column {column.name!r} is {column.type} in the first file and text in another",
                     "write the files with the same types",
@@ -214,10 +214,8 @@ def _view(files: Files, names: list[str]) -> str:
         )
         heads = ", ".join(["file_number", *(_quoted(name) for name in partitions)])
         source += f" JOIN (VALUES {lines}) AS folder({heads}) ON file.file_index = folder.file_number"
-    return (
-        f"CREATE VIEW rows AS SELECT {', '.join(chosen)}, file.file_index AS file_at, "
-        f"file.file_row_number AS row_at FROM {source}"
-    )
+    chosen += ["file.file_index AS file_at", "file.file_row_number AS row_at"]
+    return f"CREATE VIEW rows AS SELECT {', '.join(chosen)} FROM {source}"  # noqa: S608
 
 
 def _own_names(files: Files) -> list[str]:

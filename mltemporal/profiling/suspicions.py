@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 RARE_CLASS = 0.01
 SAME = 0.999
-"""A feature whose correlation with the target, or whose share of right guesses, is beyond this gives it away."""
+"""A feature whose correlation with the target, or share of right guesses, is beyond this gives it away."""
 
 _NAMED = 8
 _CLASSES = 20
