@@ -77,8 +77,8 @@ def run(job: Job) -> RunOutput | None:
     results = sharding.run_shards(job, shards, _WORK, total_rows=total if total >= 0 else None)
     if job.rank:
         return None
+    compared = drift.compared(job, lambda: model_of(job), results)
     reporting.stage("completing the output")
-    compared = drift.compared(job, results)
     stopping.raise_if_asked()
     return _output(job, _complete(job, results, compared))
 
@@ -104,8 +104,7 @@ def _set_up(job: Job, files: Files, shards: Sequence[Shard]) -> None:
         if files.format == "csv":
             reporting.stage("looking at the types of the columns")
             types = packed(csv_schema(files))
-        setup = Setup(digits=max(5, len(str(len(shards) - 1))), csv_types=types)
-        job.storage.put_note(job.key, SETUP, setup)
+        job.storage.put_note(job.key, SETUP, Setup(shards=len(shards), csv_types=types))
 
 
 def _check_columns(job: Job) -> None:

@@ -31,14 +31,15 @@ _CELLS = 8 << 20
 class Setup:
     """What is found out once and holds for every shard."""
 
-    digits: int = 5
-    """Of a part's number, so that names sort as the rows do."""
+    shards: int
+    """How many there are."""
     csv_types: str = ""
     """The columns of CSV files: arrow's schema, serialized, in base64."""
 
     def part(self, shard: Shard) -> str:
         """Return the name of the shard's file."""
-        return f"part-{shard.index:0{self.digits}d}.parquet"
+        digits = max(5, len(str(self.shards - 1)))  # so that names sort as the rows do
+        return f"part-{shard.index:0{digits}d}.parquet"
 
 
 def inference_of(job: Job) -> InferenceSpec:
@@ -66,14 +67,14 @@ def score_shard(job: Job, shard: Shard) -> dict[str, Any]:
     import pyarrow.parquet as pq
 
     spec, setup = inference_of(job), _setup(job)
-    sample = drift.ShardSample(job, shard)
+    sample = drift.ShardSample(spec, shard, setup.shards)
     rows = 0
     with output_of(job).writing(setup.part(shard)) as path:
         with ExitStack() as stack:
             writer = None
             for batch in _batches(job, shard):
                 scored = score(job, batch)
-                sample.add(scored)
+                sample.add(scored.features, scored.predictions)
                 kept = [batch.column(name) for name in spec.keep]
                 table = pa.table([*kept, *scored.predictions.values()], [*spec.keep, *scored.predictions])
                 if writer is None:
@@ -85,7 +86,7 @@ def score_shard(job: Job, shard: Shard) -> dict[str, Any]:
                 pq.write_table(pa.table({}), path)
         result = {"rows": rows, "part": setup.part(shard), "bytes": path.stat().st_size}
         result["sha256"] = sha256_of(path)
-    return {**result, **sample.result()}
+    return {**result, **sample.result(job)}
 
 
 @dataclass(frozen=True)
