@@ -25,6 +25,10 @@ GRACE_S = 86_400.0
 
 _INCOMING = re.compile(r"(tmp|\.new-)[A-Za-z0-9_]{8}")
 """Names that `folder.Folder` and `content.Storage.writing` give to what is on its way."""
+_UNFINISHED = re.compile(r"\..+\.[0-9a-f]{32}\.new")
+"""Names that `output.Output.writing` gives to it; a test holds each of the three against its writer."""
+_OUTPUTS = ("datasets", "predictions")
+"""Where jobs write that were given no folder of their own. In people's own folders nothing is removed."""
 
 
 def sweep(url: str, *, older_than_s: float = GRACE_S) -> list[str]:
@@ -40,8 +44,16 @@ def sweep(url: str, *, older_than_s: float = GRACE_S) -> list[str]:
         if url.startswith("s3://"):
             bucket, _, prefix = url.removeprefix("s3://").partition("/")
             prefix = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
-            return s3.call(_abort_uploads, bucket, f"{prefix}objects/", before)
-        return _remove_incoming(Path(url) / "incoming", before)
+            return [
+                name
+                for folder in ("objects", *_OUTPUTS)
+                for name in s3.call(_abort_uploads, bucket, f"{prefix}{folder}/", before)
+            ]
+        root = Path(url)
+        return [
+            *_remove_incoming(root / "incoming", before),
+            *(name for folder in _OUTPUTS for name in _remove_unfinished(root, folder, before)),
+        ]
     except PlaceError as error:
         raise ServiceUnavailable(
             f"what is half-written in {url!r} cannot be removed: {error}", error.next_step
@@ -63,6 +75,18 @@ def _remove_incoming(folder: Path, before: float) -> list[str]:
             else:
                 path.unlink()
             removed.append(f"incoming/{path.name}")
+    return removed
+
+
+def _remove_unfinished(root: Path, folder: str, before: float) -> list[str]:
+    removed = []
+    for where, _, names in os.walk(root / folder):
+        for name in sorted(filter(_UNFINISHED.fullmatch, names)):
+            path = Path(where) / name
+            with suppress(FileNotFoundError):
+                if _written_at(path) < before:
+                    path.unlink()
+                    removed.append(str(path.relative_to(root)))
     return removed
 
 
@@ -91,7 +115,7 @@ async def _abort_uploads(call: S3, bucket: str, prefix: str, before: float) -> l
                         Key=upload["Key"],
                         UploadId=upload["UploadId"],
                     )
-                    aborted.append(f"the upload of {upload['Key'].removeprefix(prefix)}")
+                    aborted.append(f"the upload of {upload['Key']}")
         if not page.get("IsTruncated"):
             return aborted
         where |= {"KeyMarker": page["NextKeyMarker"], "UploadIdMarker": page.get("NextUploadIdMarker", "")}

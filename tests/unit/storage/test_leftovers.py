@@ -6,6 +6,7 @@ from pathlib import Path
 
 from mltemporal.storage import Storage
 from mltemporal.storage.leftovers import GRACE_S, sweep
+from mltemporal.storage.output import Output
 
 OLD = time.time() - GRACE_S - 60
 
@@ -44,6 +45,29 @@ def test_what_is_being_written_or_is_not_ours_stays(local: Storage) -> None:
     assert b"whole" == local.get_bytes(kept)
 
 
+def test_the_names_are_those_that_our_writers_give(local: Storage, monkeypatch) -> None:
+    """Each writer is cut off in the middle of its write."""
+    moved: list[str] = []
+    monkeypatch.setattr(os, "replace", lambda source, _: moved.append(source))
+    local.put_bytes(b"whole")
+    output = Output(f"{local.url}/predictions/inference-1")
+    with local.writing(format="text") as written, output.writing("part-00000.parquet") as part:
+        for path in (Path(moved[0]), written.path, part):
+            aged(path)
+        os.utime(written.path.parent, (OLD, OLD))
+        other = aged(part.with_name(".hidden"))
+        elsewhere = aged(Path(local.url) / "mine" / part.name)
+        removed = sweep(local.url)
+        assert [] == [path for path in (Path(moved[0]), written.path, part) if path.exists()]
+        assert 3 == len(removed)
+        assert f"predictions/inference-1/{part.name}" == removed[-1]
+        written.path.parent.mkdir()
+        written.path.touch()
+        part.touch()
+    assert other.exists()
+    assert elsewhere.exists()
+
+
 def test_a_storage_that_holds_nothing_yet_has_nothing_to_remove(tmp_path: Path) -> None:
     assert [] == sweep(str(tmp_path / "none"))
 
@@ -61,7 +85,7 @@ def test_uploads_that_were_given_up_are_ended_under_our_prefix_only(remote: Stor
 
     assert [] == sweep(remote.url)
     assert {ours, theirs} <= open_uploads()
-    assert ["the upload of ab/cdef"] == sweep(remote.url, older_than_s=-60)
+    assert [f"the upload of {ours}"] == sweep(remote.url, older_than_s=-60)
     assert ours not in open_uploads()
     assert theirs in open_uploads()
     client.abort_multipart_upload(Bucket=bucket, Key=theirs, UploadId=uploads[theirs])
