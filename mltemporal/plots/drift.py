@@ -36,8 +36,7 @@ def plot_drift(drift: Drift) -> Figure:
         _draw_numbers(ax, column) if column.edges else _draw_values(ax, column)
         frame_axes(ax)
         ax.grid(visible=False)
-        title = f"{one_line(column.name, 28)}  (stability index {column.psi:.2f})"
-        ax.set_title(title, loc="left", fontsize=9, parse_math=False)
+        ax.set_title(_title(column), loc="left", fontsize=9, parse_math=False)
     figure.legend(
         handles=[Patch(color=COLOURS[0], label="before"), Patch(color=COLOURS[1], label="after")],
         loc="outside upper right",
@@ -50,6 +49,13 @@ def plot_drift(drift: Drift) -> Figure:
     text = f"{len(drift.moved)} of {len(drift.columns)} columns moved{left_out}"
     figure.suptitle(text, x=0.01, ha="left", fontsize=10)
     return figure
+
+
+def _title(column: ColumnDrift) -> str:
+    name = one_line(column.name, 24)
+    if abs(column.nulls_after - column.nulls_before) >= 0.1:
+        return f"{name}  (missing: {100 * column.nulls_before:.2g} % → {100 * column.nulls_after:.2g} %)"
+    return f"{name}  (stability index {column.psi:.2f})"
 
 
 def _draw_numbers(ax: Axes, column: ColumnDrift) -> None:

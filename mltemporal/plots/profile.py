@@ -42,13 +42,15 @@ def plot_profile(profile: Profile) -> Figure:
         ax.grid(visible=False)
         ax.set_title(_title(column, profile), loc="left", fontsize=9, parse_math=False)
     rest = len(profile.columns) - len(shown)
-    left_out = f", {rest:,} more columns" if rest else ""
+    left_out = f"; not drawn: {rest:,} of {len(profile.columns):,} columns" if rest else ""
     figure.suptitle(f"{profile.rows:,} rows{left_out}", x=0.01, ha="left", fontsize=10, color=DIM)
     return figure
 
 
 def _drawable(column: ColumnProfile) -> bool:
-    return bool(column.top) or (column.histogram is not None and len(column.histogram.counts) > 1)
+    if column.histogram is not None:
+        return len(column.histogram.counts) > 1
+    return bool(column.top) and column.top[0].count > 1
 
 
 def _title(column: ColumnProfile, profile: Profile) -> str:

@@ -79,7 +79,12 @@ def described(
         std=_rounded(totals.std),
         quantiles=_quantiles(numbers) if kind in NUMERIC else (),
         infinite=totals.present - totals.finite if totals.finite is not None else 0,
-        histogram=_histogram(numbers, rows / max(1, len(sampled)), _BINS_BRIEF if brief else _BINS),
+        histogram=_histogram(
+            numbers,
+            rows / max(1, len(sampled)),
+            _BINS_BRIEF if brief else _BINS,
+            whole_numbers=kind == "integer",
+        ),
         top=_top(counts or {}, column, kind, _TOP_BRIEF if brief else _TOP) if listed else (),
     )
 
@@ -153,7 +158,9 @@ def _quantiles(numbers: np.ndarray | None) -> tuple[float, ...]:
     return tuple(value if value is not None else 0.0 for value in found)
 
 
-def _histogram(numbers: np.ndarray | None, scale: float, bins: int) -> Histogram | None:
+def _histogram(
+    numbers: np.ndarray | None, scale: float, bins: int, *, whole_numbers: bool
+) -> Histogram | None:
     import numpy as np
 
     if numbers is None or not len(numbers):
@@ -165,6 +172,8 @@ def _histogram(numbers: np.ndarray | None, scale: float, bins: int) -> Histogram
         low, high = least, most
     if not (high > low and math.isfinite(high - low)):
         return Histogram(low=low, high=high, counts=(round(len(numbers) * scale),))
+    if whole_numbers and high - low < bins:  # a bar for each
+        bins, low, high = int(high - low) + 1, low - 0.5, high + 0.5
     counts, _ = np.histogram(np.clip(numbers, low, high), bins=bins, range=(low, high))
     return Histogram(low=low, high=high, counts=tuple(round(count * scale) for count in counts))
 

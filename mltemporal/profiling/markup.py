@@ -6,12 +6,14 @@ text is escaped, and freed of control characters.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from html import escape
 
 from mltemporal.words import clean
 
 DIM = "opacity:0.75;font-size:12px"
+_SPACES = re.compile(r"[ \t\n\r]+")  # not the ones that keep number and unit together
 _CELL = "padding:3px 14px 3px 0;text-align:left;vertical-align:middle;border:0"
 
 
@@ -22,14 +24,14 @@ def safe(value: object) -> str:
 
 def plain(value: object) -> str:
     """Return a value as one line of text, without control characters."""
-    return " ".join(clean(str(value)).split())
+    return _SPACES.sub(" ", clean(str(value))).strip()
 
 
 def percent(share: float) -> str:
     """Return e.g. ``12 %``; what is not nothing is not written as nothing."""
     if 0 < share < 0.001:
-        return "< 0.1 %"
-    return f"{100 * share:.1f} %" if share < 0.1 else f"{100 * share:.0f} %"
+        return "<\u00a00.1\u00a0%"
+    return f"{100 * share:.1f}\u00a0%" if share < 0.1 else f"{100 * share:.0f}\u00a0%"
 
 
 def framed(title: str, facts: str, parts: Iterable[str]) -> str:
@@ -62,7 +64,7 @@ def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
         for row in rows
     )
     return (
-        '<table style="border-collapse:collapse;margin:6px 0 2px;border:0">'
+        '<table style="border-collapse:collapse;margin:6px 0 2px;border:0;font-size:13px">'
         f'<tr style="background:none">{head}</tr>{body}</table>'
     )
 

@@ -10,6 +10,7 @@ from mltemporal.words import number
 
 COLUMNS_SHOWN = 50
 _TOP_SHOWN = 3
+_FREQUENT = 0.005
 _VALUE_SHOWN, _NAME_SHOWN = 24, 40
 
 
@@ -23,7 +24,7 @@ def profile_page(profile: Profile) -> str:
             f'<span style="{DIM}">{safe(_cut(column.type, _NAME_SHOWN))}</span>',
             _missing(column, profile.rows),
             safe(_distinct(column)),
-            _picture(column),
+            _picture(column, profile.rows),
             safe(_values(column, profile.rows)),
         )
         for column in shown
@@ -93,10 +94,10 @@ def _distinct(column: ColumnProfile) -> str:
     return f"{'~' if column.approximate else ''}{column.distinct:,}"
 
 
-def _picture(column: ColumnProfile) -> str:
+def _picture(column: ColumnProfile, rows: int) -> str:
     if column.histogram is not None and len(column.histogram.counts) > 1:
         return bars_image(column.histogram.counts, f"histogram of {plain(column.name)}")
-    if len(column.top) > 1 and column.top[0].count > 1:
+    if len(column.top) > 1 and not _none_is_frequent(column, rows):
         return bars_image([top.count for top in column.top], f"frequent values of {plain(column.name)}")
     return ""
 
@@ -108,17 +109,28 @@ def _values(column: ColumnProfile, rows: int) -> str:
         middle = f", median {number(column.quantiles[2])}" if column.quantiles and low != high else ""
         return f"{span}{middle}"
     if column.kind in TIMES and column.minimum is not None:
-        return f"{column.minimum} … {column.maximum}"
+        return _span(str(column.minimum), str(column.maximum))
     if column.kind in ("text", "boolean"):
-        if column.top and column.top[0].count == 1 and (column.distinct or 0) > _TOP_SHOWN:
-            shown = [_cut(top.value, _VALUE_SHOWN) for top in column.top[:_TOP_SHOWN]]
-            return f"{', '.join(shown)} …"
+        if _none_is_frequent(column, rows):
+            return f"{_cut(column.top[0].value, 2 * _VALUE_SHOWN)} …" if column.top else ""
         present = max(1, rows - column.nulls)
         return ", ".join(
             f"{_cut(top.value, _VALUE_SHOWN)} {percent(top.count / present)}"
             for top in column.top[:_TOP_SHOWN]
         )
     return ""
+
+
+def _none_is_frequent(column: ColumnProfile, rows: int) -> bool:
+    """Whether shares of single values say nothing: names, notes, ids."""
+    return not column.top or (len(column.top) > _TOP_SHOWN and column.top[0].count < _FREQUENT * rows)
+
+
+def _span(low: str, high: str) -> str:
+    """Return two dates or times, their time of day only where it is one."""
+    if all(each.endswith("T00:00:00") for each in (low, high)):
+        low, high = low[:-9], high[:-9]
+    return f"{low} … {high}".replace("T", "\u00a0")
 
 
 def _number(bound: int | float | str | None) -> str:

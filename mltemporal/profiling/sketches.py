@@ -6,10 +6,11 @@ Sketches of a table's parts, merged in any order, are a sketch of the table.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mltemporal.dataset.files import Files
 from mltemporal.dataset.reading import shape_of
@@ -18,6 +19,9 @@ from mltemporal.errors import InvalidDataset
 from mltemporal.profiling.kinds import NUMERIC, TIMES, columns_of, kind_of
 from mltemporal.profiling.sampling import RowSample
 from mltemporal.specs import Column
+
+if TYPE_CHECKING:
+    import numpy as np
 
 SKETCH_ROWS = 10_000
 SKETCH_COLUMNS = 200
@@ -207,27 +211,36 @@ def _text_of(column: ColumnSketch, code: int) -> str | int:
 
 
 def _sketched(column: Column, nulls: int, values: Any) -> ColumnSketch:
-    import pyarrow as pa
 
     kind = kind_of(column.type)
     if values is None:
         return ColumnSketch(name=column.name, kind=kind, nulls=nulls)
     if kind in NUMERIC or kind in TIMES:
         return ColumnSketch(name=column.name, kind=kind, nulls=nulls, numbers=_numbers(values, kind))
-    texts = [_MISSING if text is None else text[:_TEXT_KEPT] for text in values.cast(pa.string()).to_pylist()]
+    texts = [_MISSING if value is None else str(value)[:_TEXT_KEPT] for value in values.to_pylist()]
     return _of_texts(column.name, kind, nulls, texts)
 
 
 def _numbers(values: Any, kind: str) -> tuple[float | None, ...]:
-    import numpy as np
     import pyarrow as pa
 
     if kind in TIMES:
         seconds = values.cast(pa.timestamp("us"), safe=False).cast(pa.int64())
         return tuple(None if value is None else round(value / 1e6, 3) for value in seconds.to_pylist())
     floats = values.cast(pa.float64(), safe=False).to_numpy()
-    finite = np.isfinite(floats)
-    return tuple(float(f"{floats[row]:.6g}") if finite[row] else None for row in range(len(floats)))
+    rounded = floats if kind == "integer" else _six_digits(floats)
+    return tuple(value if math.isfinite(value) else None for value in rounded.tolist())
+
+
+def _six_digits(numbers: np.ndarray) -> np.ndarray:
+    """Return numbers of six significant digits: always the same ones, so that equal values stay equal."""
+    import numpy as np
+
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        places = 5 - np.floor(np.log10(np.abs(numbers)))
+        power = 10.0 ** np.abs(places)  # exact where it is not huge, so that decimals stay short
+        rounded = np.where(places >= 0, np.rint(numbers * power) / power, np.rint(numbers / power) * power)
+    return np.where(np.isfinite(rounded), rounded, numbers)
 
 
 def _of_texts(name: str, kind: str, nulls: int, texts: list[Any]) -> ColumnSketch:

@@ -38,12 +38,12 @@ def warnings_about(
     found: list[str] = []
     place = next((index for index, column in enumerate(columns) if column.name == target), None)
     if place is not None:
-        found += _about_target(columns[place], rows)
+        found += _about_target(columns[place], rows, different)
         found += _about_leaks(columns, place, sample)
     features = [column for column in columns if column.name != target]
     empty = [column for column in columns if column.nulls == rows]
     constant = [column for column in features if column.distinct == 1]
-    ids = [column for column in features if _is_id(column, rows)]
+    ids = [column for column in features if _is_id(column, different)]
     infinite = [column for column in columns if column.infinite]
     if empty:
         found.append(f"{_listed(empty)} {_have(empty)} no values at all")
@@ -58,13 +58,13 @@ def warnings_about(
     return tuple(found)
 
 
-def _about_target(target: ColumnProfile, rows: int) -> Iterator[str]:
+def _about_target(target: ColumnProfile, rows: int, different: int) -> Iterator[str]:
     name = repr(target.name)
     if target.nulls:
         yield f"the target {name} is missing in {target.nulls:,} of {rows:,} rows"
     if target.distinct == 1:
         yield f"the target {name} has one value only: there is nothing to learn"
-    if target.kind in ("text", "integer") and _is_id(target, rows):
+    if target.kind in ("text", "integer") and _is_id(target, different):
         yield f"the target {name} has another value in each row, as an id does"
     present = rows - target.nulls
     is_class = target.kind in ("text", "boolean", "integer") and 1 < (target.distinct or 0) <= _CLASSES
@@ -75,7 +75,7 @@ def _about_target(target: ColumnProfile, rows: int) -> Iterator[str]:
 
 
 def _is_id(column: ColumnProfile, rows: int) -> bool:
-    """Whether every row has a value of its own, and nothing but its place says which."""
+    """Whether each of ``rows`` different rows has a value of its own, as only an id has."""
     if rows < _ENOUGH or column.nulls or column.distinct is None:
         return False
     unique = column.distinct >= (0.95 if column.approximate else 1) * rows
