@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import textwrap
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
+from matplotlib.path import Path
 
 from mltemporal.plots.look import COLOURS, DIM, Picture, nothing, one_line
 
 _BOX_WIDTH, _BOX_HEIGHT = 2.0, 0.62  # inches, as all lengths here
-_GAP = 2.3
+_GAP, _TEXT_WIDTH = 2.9, 2.4
 _LINE, _ROOM = 0.15, 0.3
 _LETTERS, _LINES = 34, 7
 
@@ -61,8 +62,15 @@ def plot_lineage(nodes: Sequence[LineageNode], edges: Sequence[LineageEdge]) -> 
     ax.set_axis_off()
     ax.set_xlim(-_ROOM, max(3.2, width) - _ROOM)
     ax.set_ylim(max(1.2, height + 2 * _ROOM) - _ROOM, -_ROOM)
+    met = Counter(edge.target for edge in drawn)
     for edge in drawn:
-        _draw_edge(ax, places[edge.source], places[edge.target], labels[edge])
+        _draw_edge(
+            ax,
+            places[edge.source],
+            places[edge.target],
+            labels[edge],
+            beside_source=met[edge.target] > 1,
+        )
     for node in known.values():
         _draw_node(ax, places[node.id], node)
     return figure
@@ -128,43 +136,57 @@ def _draw_node(ax: Axes, place: tuple[float, float], node: LineageNode) -> None:
     )
     rows = f"{node.rows:,} rows" if node.rows >= 0 else "rows not counted"
     centre = left + _BOX_WIDTH / 2
-    name = one_line(node.label, 26)
+    name = one_line(node.label, 24)
     ax.text(centre, middle - 0.1, name, ha="center", va="center", fontsize=9.5, zorder=4, parse_math=False)
     ax.text(centre, middle + 0.14, rows, ha="center", va="center", fontsize=8, color=DIM, zorder=4)
 
 
-def _draw_edge(ax: Axes, source: tuple[float, float], target: tuple[float, float], label: list[str]) -> None:
-    start, end = (source[0] + _BOX_WIDTH, source[1]), target
+def _draw_edge(
+    ax: Axes,
+    source: tuple[float, float],
+    target: tuple[float, float],
+    label: list[str],
+    *,
+    beside_source: bool,
+) -> None:
+    """Draw an arrow that runs level behind its label, and the label on the height of one of the boxes.
+
+    Args:
+        beside_source: where several arrows meet in the target, each label stands where its own begins.
+    """
+    (left, top), (right, bottom) = (source[0] + _BOX_WIDTH, source[1]), target
+    if beside_source:
+        path, x, y = [(left, top), (left + _TEXT_WIDTH, top), (right, bottom)], left, top
+    else:
+        path, x, y = (
+            [(left, top), (right - _TEXT_WIDTH, bottom), (right, bottom)],
+            right - _TEXT_WIDTH,
+            bottom,
+        )
     ax.add_patch(
         FancyArrowPatch(
-            start,
-            end,
+            path=Path(path),
             arrowstyle="-|>",
             mutation_scale=11,
-            shrinkA=2,
+            shrinkA=0,
             shrinkB=2,
             color="#90a4ae",
             lw=1.1,
+            joinstyle="round",
             zorder=1,
         )
     )
-    if not label:
-        return
-    # Beside the box it leads to, on the arrow: several arrows from one box do not share that place.
-    share = (
-        0.5 if abs(target[0] - source[0]) <= _BOX_WIDTH + _GAP + 0.01 else 1 - _GAP / 2 / (end[0] - start[0])
-    )
-    x, y = start[0] + share * (end[0] - start[0]), start[1] + share * (end[1] - start[1])
-    ax.text(
-        x,
-        y,
-        "\n".join(label),
-        ha="center",
-        va="center",
-        fontsize=7.5,
-        color="#424242",
-        linespacing=1.25,
-        zorder=2,
-        parse_math=False,
-        bbox={"boxstyle": "square,pad=0.15", "facecolor": "#ffffff", "edgecolor": "none"},
-    )
+    if label:
+        ax.text(
+            x + _TEXT_WIDTH / 2,
+            y,
+            "\n".join(label),
+            ha="center",
+            va="center",
+            fontsize=7.5,
+            color="#424242",
+            linespacing=1.25,
+            zorder=2,
+            parse_math=False,
+            bbox={"boxstyle": "square,pad=0.2", "facecolor": "#ffffff", "edgecolor": "none"},
+        )
