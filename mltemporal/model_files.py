@@ -11,6 +11,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from mltemporal.code.shipping import by_value
 from mltemporal.code.versions import check_versions, versions_of_model
 from mltemporal.errors import InvalidRequest, InvalidTrainer
 from mltemporal.specs import ModelRef, ObjectRef, decode
@@ -164,7 +165,11 @@ def store_pickled(value: Any, storage: Storage, *, what: str, instead: str) -> O
     import cloudpickle
 
     try:
-        with storage.writing(format="cloudpickle") as written, written.path.open("wb") as file:
+        with (
+            storage.writing(format="cloudpickle") as written,
+            written.path.open("wb") as file,
+            by_value(),  # what a class of the user's own module needs must be there wherever it is loaded
+        ):
             cloudpickle.dump(value, file)
     except (TypeError, AttributeError, pickle.PicklingError) as error:
         raise InvalidTrainer(f"{what} cannot be stored: {error}", instead) from error
