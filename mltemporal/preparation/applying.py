@@ -1,0 +1,108 @@
+"""Fitted steps applied to one shard: read, stepped through, written, a batch at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import ExitStack, closing
+from pathlib import Path
+from typing import Any
+
+from mltemporal.dataset.files import Files
+from mltemporal.preparation.engine import Engine
+from mltemporal.preparation.fitted import Fitted
+from mltemporal.preparation.naming import TEST
+from mltemporal.preparation.sources import batches, fitting
+from mltemporal.preparation.stages import pipeline
+from mltemporal.specs import Shard
+
+ROW_GROUP_ROWS = 120_000
+"""Readers hold a row group's columns at once, so groups are kept small."""
+
+
+def apply_shard(
+    fitted: Fitted,
+    files: Files,
+    shard: Shard,
+    write: Mapping[str, Path],
+    *,
+    memory_mib: int = 256,
+    threads: int = 1,  # noqa: ARG001  (shards run side by side; within one, rows keep their order)
+    scratch: str,
+) -> dict[str, int]:
+    """Apply the steps to a shard and write a parquet file for each part, rows in order. Idempotent.
+
+    Args:
+        write: part (``dataset``, or ``train`` and ``test``) to the local file that is written.
+        memory_mib: what the engine may hold before it spills into ``scratch``.
+
+    Returns:
+        The number of rows of each part, and of those read as ``rows_in``.
+
+    Raises:
+        InvalidDataset: the file does not parse, or a value does not fit.
+        Exception: whatever a function or a transformer raises.
+    """
+    rows = {"rows_in": 0, **dict.fromkeys(write, 0)}
+    with ExitStack() as stack:
+        engine = stack.enter_context(Engine(memory_mib=memory_mib, threads=1, scratch=scratch))
+        prepared = pipeline(fitted, engine, shard=shard.index)
+        parts = {part: stack.enter_context(_Part(path, fitted.output)) for part, path in write.items()}
+        read = stack.enter_context(closing(batches(files, shard, fitted.schema, fitted.schema.names)))
+        for table in read:
+            rows["rows_in"] += table.num_rows
+            result = prepared(table)
+            if result is not None:
+                for part, made in _by_part(result):
+                    rows[part] += made.num_rows
+                    parts[part].add(made)
+    return rows
+
+
+def _by_part(table: Any) -> list[tuple[str, Any]]:
+    import pyarrow.compute as pc
+
+    if TEST not in table.column_names:
+        return [("dataset", table)]
+    test = table.column(TEST)
+    return [("train", table.filter(pc.invert(test))), ("test", table.filter(test))]
+
+
+class _Part:
+    """One parquet file, written in row groups of one size."""
+
+    def __init__(self, path: Path, schema: Any) -> None:
+        import pyarrow.parquet as pq
+        import pyarrow.types as kinds
+
+        # A dictionary of numbers costs more time than it saves space.
+        text = [
+            field.name for field in schema if kinds.is_string(field.type) or kinds.is_large_string(field.type)
+        ]
+        self._writer = pq.ParquetWriter(path, schema, compression="zstd", use_dictionary=text or False)
+        self._schema = schema
+        self._waiting: list[Any] = []
+        self._rows = 0
+
+    def __enter__(self) -> _Part:
+        return self
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        if kind is None and self._rows:
+            self._write()
+        self._writer.close()
+
+    def add(self, table: Any) -> None:
+        """Append rows; the hidden columns are left out."""
+        self._waiting.append(fitting(table, self._schema, "what the steps made"))
+        self._rows += table.num_rows
+        if self._rows >= ROW_GROUP_ROWS:
+            self._write()
+
+    def _write(self) -> None:
+        import pyarrow as pa
+
+        table = pa.concat_tables(self._waiting)
+        whole = max(ROW_GROUP_ROWS, table.num_rows) if table.num_rows < ROW_GROUP_ROWS else ROW_GROUP_ROWS
+        self._writer.write_table(table.slice(0, whole), row_group_size=ROW_GROUP_ROWS)
+        rest = table.slice(whole)
+        self._waiting, self._rows = ([rest], rest.num_rows) if rest.num_rows else ([], 0)
