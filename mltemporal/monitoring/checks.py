@@ -6,16 +6,19 @@ import shutil
 import time
 from pathlib import Path
 
+from mltemporal.errors import StackError
 from mltemporal.monitoring.backlog import backlog
 from mltemporal.monitoring.looking import Finding, Look, Looker
 from mltemporal.settings import Settings
 from mltemporal.specs import HealthState
 from mltemporal.stack import doctor, doctor_cluster, doctor_temporal
 from mltemporal.stack.control import state
+from mltemporal.stack.process import ProcessId
 
 LATELY_S = 300.0
 """So long after its restart a process of the stack is a warning."""
 
+_STARTS_WITHIN_S = 10.0
 _LEAST_BYTES = 1024**3
 _LEAST_SHARE, _LITTLE_SHARE = 0.05, 0.10
 
@@ -49,7 +52,14 @@ def workers(settings: Settings) -> str | Finding:
     """
     from mltemporal.database import Database
 
-    polling = doctor_temporal.worker(settings)
+    try:
+        polling = doctor_temporal.worker(settings)
+    except StackError:
+        running = state(settings)
+        service = running.services.get("worker") if running else None
+        if service is not None and service.process is not None and _age_s(service.process) < _STARTS_WITHIN_S:
+            return Finding(HealthState.WARNING, "it is just being started", "look again in some seconds")
+        raise
     database = Database.open(settings.database_url)
     try:
         alive = database.workers.alive()
@@ -112,21 +122,16 @@ def stack(settings: Settings) -> str | Finding:
         StackError: one does not run.
         VersionMismatch: another version of mltemporal started them.
     """
-    import psutil
-
     well = doctor.stack(settings)
     running = state(settings)
     told, lately = [], []
     for name, service in (running.services if running else {}).items():
-        told.append(f"{name} started again {service.restarts} times" if service.restarts else "")
-        if service.restarts and service.process is not None:
-            try:
-                age_s = time.time() - psutil.Process(service.process.pid).create_time()
-            except psutil.NoSuchProcess:
-                age_s = 0.0  # it ended in this moment
-            if age_s < LATELY_S:
-                lately.append(f"its {name} was started again {age_s:.0f} s ago: it {service.trouble}")
-    detail = "; ".join([well, *filter(None, told)])
+        if service.restarts:
+            told.append(f"{name} started again {service.restarts} time{'s' * (service.restarts > 1)}")
+        age_s = _age_s(service.process) if service.process is not None else 0.0
+        if service.restarts and age_s < LATELY_S:
+            lately.append(f"its {name} was started again {age_s:.0f} s ago: it {service.trouble}")
+    detail = "; ".join([well, *told])
     if not lately:
         return detail
     return Finding(
@@ -134,3 +139,12 @@ def stack(settings: Settings) -> str | Finding:
         "; ".join([*lately, detail]),
         f"if this goes on, look into the logs in {str(settings.home / 'stack')!r}",
     )
+
+
+def _age_s(process: ProcessId) -> float:
+    import psutil
+
+    try:
+        return max(0.0, time.time() - float(psutil.Process(process.pid).create_time()))
+    except psutil.NoSuchProcess:
+        return 0.0  # it ended in this moment

@@ -82,19 +82,24 @@ class Mender:
             quiet_s = time.time() - max(row.created_at, spoken, found.closed_at or 0.0)
             if quiet_s < self._grace_s:
                 continue
-            asked_again = row.status is JobStatus.QUEUED and spoken > (found.closed_at or float("inf"))
-            if found.never_started or asked_again:
-                await self._start(row, quiet_s, deeds, again=asked_again)
+            again = found.closed_at is not None and await asyncio.to_thread(
+                self._asked_again, row, found.closed_at
+            )
+            mine = row.spec.backend != "local" or row.key in await self._here.launchers["local"].kept()
+            if not mine and quiet_s < GIVE_UP_S and (found.never_started or found.unknown):
+                continue  # another home's, where a monitor of its own can see more
+            if (found.never_started or again) and mine and quiet_s < START_WITHIN_S:
+                await owner.start(self._here, row, again=again)
+                await self._tell(row, "its workflow had not been started, and was started now", deeds)
             elif not found.unknown or not await processes.alive(self._here.launchers, row):
                 await self._end(row, found, deeds)
 
-    async def _start(self, row: JobRow, quiet_s: float, deeds: Deeds, *, again: bool) -> None:
-        possible = row.spec.backend != "local" or row.key in await self._here.launchers["local"].kept()
-        if possible and quiet_s < START_WITHIN_S:
-            await owner.start(self._here, row, again=again)
-            await self._tell(row, "its workflow had not been started, and was started now", deeds)
-        elif possible or quiet_s > GIVE_UP_S:  # if not, it is another home's to start
-            await self._end(row, Gone(why="was never started"), deeds)
+    def _asked_again(self, row: JobRow, closed_at: float) -> bool:
+        """Whether somebody asked for a retry since the workflow closed: then the next one was to start."""
+        return any(
+            event.kind == "command" and event.message == "retry" and event.time > closed_at
+            for event in self._here.database.jobs.events(row.id)
+        )
 
     async def _end(self, row: JobRow, found: Gone, deeds: Deeds) -> None:
         error = f"its workflow {found.why}\nNext step: look at it in Temporal's Web UI, then job.retry()"

@@ -28,6 +28,10 @@ HISTORIES = sorted((Path(__file__).parent.parent / "histories").glob("*.json"))
 def test_there_is_a_history_of_every_ending():
     endings = {path.stem.removeprefix("training-").rpartition("-")[0] for path in HISTORIES}
     assert endings >= {
+        "inference-cancel",
+        "inference-success",
+        "preprocessing-failure",
+        "preprocessing-success",
         "monitoring-problem",
         "monitoring-quiet",
         "notification-job",

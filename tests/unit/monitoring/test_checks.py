@@ -11,6 +11,7 @@ from types import SimpleNamespace
 import pytest
 
 from mltemporal.database import Database, WorkerInfo
+from mltemporal.errors import StackError
 from mltemporal.monitoring import checks
 from mltemporal.monitoring.backlog import Waiting, judged
 from mltemporal.monitoring.looking import Finding
@@ -98,7 +99,8 @@ def test_a_backlog_that_nobody_serves_is_a_problem_and_an_old_one_a_warning() ->
     assert "3 wait on 'd', the oldest for 5 s, and nobody takes them" in unserved.detail
 
 
-def test_a_process_of_the_stack_that_was_started_again_lately_is_a_warning(settings, monkeypatch) -> None:
+def runs(settings: Settings) -> None:
+    """Have a stack that was restarted be recorded, with this process as its worker."""
     me = ProcessId.of(os.getpid())
     StackFiles(settings.home).folder.mkdir()
     running = StackState(
@@ -114,6 +116,23 @@ def test_a_process_of_the_stack_that_was_started_again_lately_is_a_warning(setti
         },
     )
     write_state(StackFiles(settings.home).state, running)
+
+
+def test_a_worker_that_is_just_being_started_is_no_problem_yet(settings, database, monkeypatch) -> None:
+    def none_yet(_: Settings) -> str:
+        raise StackError("none for local jobs")
+
+    monkeypatch.setattr(doctor_temporal, "worker", none_yet)
+    runs(settings)
+    monkeypatch.setattr(checks, "_STARTS_WITHIN_S", 1e9)
+    assert "it is just being started" == checks.workers(settings).detail
+    monkeypatch.setattr(checks, "_STARTS_WITHIN_S", 0.0)
+    with pytest.raises(StackError, match="none for local jobs"):
+        checks.workers(settings)
+
+
+def test_a_process_of_the_stack_that_was_started_again_lately_is_a_warning(settings, monkeypatch) -> None:
+    runs(settings)
     monkeypatch.setattr(checks, "LATELY_S", 1e9)
     lately = checks.stack(settings)
     assert HealthState.WARNING is lately.state
