@@ -20,6 +20,8 @@ _TEXT_SHOWN = 80
 _BINS, _TOP = 20, 10
 _BINS_BRIEF, _TOP_BRIEF = 10, 3
 _LISTED_NUMBERS = 20
+HUGE = 1e150
+"""Numbers beyond count as infinite: their squares are."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -145,7 +147,7 @@ def _numbers(sampled: Any, kind: str) -> np.ndarray | None:
     if kind not in (*NUMERIC, *TIMES):
         return None
     values: np.ndarray = sampled.drop_null().cast(pa.float64(), safe=False).to_numpy()
-    values = values[np.isfinite(values)]
+    values = values[np.abs(values) < HUGE]
     return values / 1e6 if kind in TIMES else values
 
 

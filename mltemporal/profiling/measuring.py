@@ -11,11 +11,11 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from mltemporal.dataset.files import Files
-from mltemporal.profiling.describing import Totals, described
+from mltemporal.profiling.describing import HUGE, Totals, described
 from mltemporal.profiling.kinds import NUMERIC, TIMES
 from mltemporal.profiling.profiles import Profile
 from mltemporal.profiling.sampling import TEXT_KEPT, RowSample
-from mltemporal.profiling.scanning import Scan, scanning
+from mltemporal.profiling.scanning import Scan, scanning, values_of
 from mltemporal.profiling.suspicions import warnings_about
 
 if TYPE_CHECKING:
@@ -85,14 +85,6 @@ def profile(
         )
 
 
-def _values(kind: str, index: int) -> str:
-    """Return a column as it is counted: NaN is a missing value, times are microseconds since 1970."""
-    name = f"c{index}"
-    if kind == "number":
-        return f"nullif({name}::DOUBLE, 'nan'::DOUBLE)"
-    return f"epoch_us({name})" if kind in TIMES else name
-
-
 def _aggregates(kind: str, index: int) -> Iterator[tuple[str, str]]:
     """Yield what the first pass asks of a column: a field of `Totals`, and how it is computed."""
     yield "present", f"count(v{index})"
@@ -111,9 +103,9 @@ def _aggregates(kind: str, index: int) -> Iterator[tuple[str, str]]:
 
 def _prepared(kind: str, index: int) -> str:
     """Return a column's values, and of numbers those that are finite, as `_aggregates` names them."""
-    value = _values(kind, index)
-    if kind == "number":  # squares of numbers beyond 1e150 are infinite
-        return f"{value} AS v{index}, CASE WHEN abs({value}) < 1e150 THEN {value} END AS f{index}"
+    value = values_of(kind, index)
+    if kind == "number":
+        return f"{value} AS v{index}, CASE WHEN abs({value}) < {HUGE} THEN {value} END AS f{index}"
     return f"{value} AS v{index}, {value} AS f{index}" if kind in NUMERIC else f"{value} AS v{index}"
 
 
@@ -142,7 +134,7 @@ def _sample(scan: Scan, passing: RowSample | None, rows: int, wanted: int) -> pa
         f"left({name}, {TEXT_KEPT}) AS v{index}" if kind == "text" else f"{name} AS v{index}"
         for index, kind in enumerate(scan.kinds)
         if kind != "other"
-        for name in [_values(kind, index)]
+        for name in [values_of(kind, index)]
     ] or ["1 AS nothing"]
     sql = f"SELECT {', '.join(chosen)} FROM rows"  # noqa: S608
     if passing is not None:

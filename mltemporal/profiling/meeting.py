@@ -11,7 +11,7 @@ from mltemporal.errors import InvalidRequest
 from mltemporal.profiling.describing import cut, moment_text
 from mltemporal.profiling.expectations import check_fit, moment_of
 from mltemporal.profiling.kinds import TIMES
-from mltemporal.profiling.scanning import Scan, scanning
+from mltemporal.profiling.scanning import Scan, scanning, values_of
 from mltemporal.specs import Column, Expectation
 
 _ALLOWED_SHOWN = 5
@@ -77,11 +77,7 @@ def _checks(expected: Expectation, scan: Scan) -> Iterator[_Check]:
         yield _said(f"there is no column {name}")
         return
     column, kind = scan.columns[place], scan.kinds[place]
-    value = f"c{place}"
-    if kind == "number":
-        value = f"nullif(c{place}::DOUBLE, 'nan'::DOUBLE)"
-    elif kind in TIMES:
-        value = f"epoch_us(c{place})"
+    value = values_of(kind, place)
     if _bad_type(expected, kind):
         yield _said(f"{name} is {column.type}, not of type {expected.type}")
         return  # bounds and values are those of another type

@@ -50,7 +50,8 @@ def profile_text(profile: Profile) -> str:
     for column in shown:
         missing = f"{percent(column.nulls / max(1, profile.rows))} missing" if column.nulls else ""
         distinct = _distinct(column) and f"{_distinct(column)} distinct"
-        facts = [plain(_cut(column.type, _NAME_SHOWN)), missing, distinct, _values(column, profile.rows)]
+        values = plain(_values(column, profile.rows))
+        facts = [plain(_cut(column.type, _NAME_SHOWN)), missing, distinct, values]
         lines.append(f"  {_cut(plain(column.name), _NAME_SHOWN):{width}}  {', '.join(filter(None, facts))}")
     if len(profile.columns) > len(shown):
         lines.append(f"  and {len(profile.columns) - len(shown):,} more columns: see .frame")

@@ -18,7 +18,7 @@ from mltemporal.dataset.files import Files
 from mltemporal.dataset.reading import shape_of
 from mltemporal.dataset.shards import csv_schema, plan_shards, shard_batches
 from mltemporal.errors import InvalidDataset, InvalidRequest, MLTemporalError
-from mltemporal.profiling.kinds import columns_of, kind_of
+from mltemporal.profiling.kinds import TIMES, columns_of, kind_of
 
 _BEAT_S = 0.5
 
@@ -188,6 +188,14 @@ class Scan:
                 "write the files with the same types",
             ) from error
         return pa.RecordBatch.from_arrays(columns, schema=schema)
+
+
+def values_of(kind: str, index: int) -> str:
+    """Return the expression of a column's values: NaN is a missing one, times are microseconds since 1970."""
+    if kind == "number":
+        number = f"c{index}::DOUBLE"  # no comparison with NaN: by a file's statistics there is none
+        return f"CASE WHEN NOT isnan({number}) THEN {number} END"
+    return f"epoch_us(c{index})" if kind in TIMES else f"c{index}"
 
 
 def _readable_by_duckdb(files: Files, names: list[str]) -> bool:
