@@ -113,7 +113,7 @@ def preprocess(
     )
     labels = request.labels("tags", tags)
     registered = tables.known(here, dataset)
-    checked = tables.checked(here, dataset, registered, target=target)
+    checked = tables.checked(here, dataset, registered)
     plan = parse_steps(steps, columns=checked.columns, target=target, test_size=test_size, seed=seed)
     check_environment(plan.versions)
     expected = parse_expectations(expectations, plan.columns_after or checked.columns)
@@ -122,7 +122,13 @@ def preprocess(
     trainer = TrainerRef(kind="steps", label=_counted(len(plan.steps_in_words)), versions=plan.versions)
     launcher = here.launcher(wanted["backend"])
     key = launching.new_key("preprocessing")
-    common: dict[str, Any] = {"key": key, "name": named, "kind": "preprocessing", "trainer": trainer, "target": target}
+    common: dict[str, Any] = {
+        "key": key,
+        "name": named,
+        "kind": "preprocessing",
+        "trainer": trainer,
+        "target": target,
+    }
     sketch = JobSpec(dataset=launching.sketched(dataset, registered), **common, **wanted)
     launcher.check(sketch)
     if dry_run:

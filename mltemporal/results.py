@@ -162,10 +162,8 @@ class PreprocessingResult(specs.PreprocessingResult):
 
     def __repr__(self) -> str:
         facts = ", ".join(f"{name}={value:,.0f}" for name, value in self.metrics.items())
-        return (
-            f"PreprocessingResult(job {self.job_id}; {facts}; made {' and '.join(self.dataset_ids)}; "
-            f"{self.duration_s:.1f} s)"
-        )
+        made = " and ".join(sorted(self.dataset_ids, reverse=True))  # train before test
+        return f"PreprocessingResult(job {self.job_id}; {facts}; made {made}; {self.duration_s:.1f} s)"
 
 
 @dataclass(frozen=True, kw_only=True)

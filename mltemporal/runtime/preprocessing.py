@@ -141,10 +141,11 @@ def _profile(job: Job, files: Files) -> ObjectRef:
 def _profiled(job: Job, files: Files) -> Profile:
     from mltemporal.profiling import profile
 
+    there = job.spec.target in shape_of(files, count=False).schema.names  # or the steps will make it
     with _scratch() as scratch:
         return profile(
             files,
-            target=job.spec.target,
+            target=job.spec.target if there else None,
             memory_mib=_MEMORY_MIB,
             threads=sharding.cores(job),
             scratch=scratch,

@@ -44,8 +44,9 @@ class StorageActivities:
         if job.status.final:
             raise InvalidRequest(f"job {job_id} has ended as {job.status}", "job.retry() starts it again")
         self._database.jobs.set_status(job_id, JobStatus.VALIDATING, "checking the dataset")
-        validate(job.spec.dataset, target=job.spec.target, storage=self._storage)
-        if job.kind == "training":
+        trains = job.kind == "training"  # the target of a preprocessing may be made by its steps
+        validate(job.spec.dataset, target=job.spec.target if trains else None, storage=self._storage)
+        if trains:
             self._check_expectations(job.spec)
         return JobPlan(
             job_id=job_id, retries=job.spec.retries, timeout_s=job.spec.timeout_s, attempts_before=job.attempt
