@@ -151,8 +151,7 @@ class JobWorkflow:
             await workflow.start_child_workflow(
                 "NotificationWorkflow",
                 Notice(job_id=outcome.job_id),
-                # By run: a job that is started again ends again.
-                id=f"{workflow.info().workflow_id}-ended-{workflow.info().run_id}",
+                id=f"notice-{workflow.info().run_id}",  # by run: a job that is started again ends again
                 parent_close_policy=workflow.ParentClosePolicy.ABANDON,
             )
 
