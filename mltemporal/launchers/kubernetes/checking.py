@@ -5,7 +5,12 @@ from __future__ import annotations
 import re
 
 from mltemporal.errors import InvalidRequest
-from mltemporal.launchers.kubernetes.manifest import check_name, job_manifest, resource_amounts
+from mltemporal.launchers.kubernetes.manifest import (
+    check_name,
+    job_manifest,
+    ranks_meet,
+    resource_amounts,
+)
 from mltemporal.settings import ClusterSettings
 from mltemporal.specs import JobSpec
 
@@ -38,10 +43,16 @@ def check_spec(spec: JobSpec, settings: ClusterSettings, *, storage_url: str) ->
             f"the dataset {uri!r} is a file of this machine, which no pod sees",
             "copy it to s3://, or pass the table itself: it is stored with the job",
         )
+    for made in (spec.preparation, spec.inference):
+        if made is not None and made.output and "://" not in made.output:
+            raise InvalidRequest(
+                f"the output {made.output!r} is a folder of this machine, which no pod sees",
+                "name an s3:// prefix, or leave output= out: it goes to the storage",
+            )
     _check_image(spec.pod.image, settings)
     resource_amounts(spec)
     check_name("the job's key", spec.key)
-    if spec.pod.nodes > 1 and spec.trainer.kind not in _RANKED:
+    if ranks_meet(spec) and spec.trainer.kind not in _RANKED:
         raise InvalidRequest(
             f"a {spec.trainer.kind} cannot train on nodes={spec.pod.nodes}",
             "pass a function, Script or Container that reads RANK and WORLD_SIZE, or leave nodes out",

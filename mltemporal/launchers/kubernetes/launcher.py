@@ -19,6 +19,7 @@ from mltemporal.launchers.kubernetes.manifest import (
     OWNER,
     STOPPED,
     job_manifest,
+    ranks_meet,
     service_manifest,
 )
 from mltemporal.launchers.kubernetes.output import Cursor, RankOutput
@@ -85,7 +86,7 @@ class KubernetesLauncher:
             await cluster.close()
 
     async def start(self, spec: JobSpec, attempt: int) -> None:
-        """Create the attempt's Job, and the Service of one with several ranks. Idempotent by name."""
+        """Create the attempt's Job, and the Service of one whose ranks meet. Idempotent by name."""
         self.check(spec)
         cluster = await self._ready()
         job = job_manifest(spec, attempt, self._settings, storage_url=self._storage_url, owner=self._owner)
@@ -95,7 +96,7 @@ class KubernetesLauncher:
         except Conflict:
             created = await self._adopt(cluster, job)
         cluster.jobs.put(created)
-        if spec.pod.nodes > 1:
+        if ranks_meet(spec):
             try:
                 service = service_manifest(spec, attempt, created)
                 await cluster.api.create(cluster.api.path("services"), service, **_FIELDS)

@@ -59,7 +59,7 @@ def job_manifest(
         "name": name,
         "labels": {
             MANAGED_BY: "mltemporal",
-            "app.kubernetes.io/name": "training",
+            "app.kubernetes.io/name": spec.kind,
             OWNER: owner,
             KEY: spec.key,
             ATTEMPT: str(attempt),
@@ -82,6 +82,11 @@ def job_manifest(
             "template": _template(spec, attempt, metadata, settings, storage_url),
         },
     }
+
+
+def ranks_meet(spec: JobSpec) -> bool:
+    """Whether the job's ranks talk to each other; those that work on shards meet in storage only."""
+    return spec.kind == "training" and spec.pod.nodes > 1
 
 
 def service_manifest(spec: JobSpec, attempt: int, job: Json) -> Json:
@@ -164,7 +169,7 @@ def _template(
                 "automountServiceAccountToken": False,
                 "enableServiceLinks": False,
                 "serviceAccountName": pod.service_account or settings.service_account,
-                "subdomain": name if pod.nodes > 1 else "",
+                "subdomain": name if ranks_meet(spec) else "",
                 "nodeSelector": pod.node_selector,
                 "tolerations": list(pod.tolerations),
                 "affinity": pod.affinity,
@@ -212,8 +217,9 @@ def _environment(spec: JobSpec, attempt: int, name: str, storage_url: str) -> li
     if spec.trainer.kind == "container":
         values |= {"MLTEMPORAL_DATASET": _dataset_url(spec, storage_url)}
     if spec.pod.nodes > 1:
+        values |= {"WORLD_SIZE": str(spec.pod.nodes)}
+    if ranks_meet(spec):
         values |= {
-            "WORLD_SIZE": str(spec.pod.nodes),
             "MASTER_ADDR": f"{name}-0.{name}",
             "MASTER_PORT": str(RENDEZVOUS_PORT),
             # torchrun reads its own options from PET_…: nnodes, node_rank, master_addr, master_port
@@ -226,7 +232,8 @@ def _environment(spec: JobSpec, attempt: int, name: str, storage_url: str) -> li
         index = {
             "fieldRef": {"fieldPath": "metadata.annotations['batch.kubernetes.io/job-completion-index']"}
         }
-        env += [{"name": n, "valueFrom": index} for n in ("RANK", "NODE_RANK", "PET_NODE_RANK")]
+        names = ("RANK", "NODE_RANK", "PET_NODE_RANK") if ranks_meet(spec) else ("RANK",)
+        env += [{"name": n, "valueFrom": index} for n in names]
     return env
 
 

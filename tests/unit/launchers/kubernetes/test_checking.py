@@ -7,7 +7,7 @@ import pytest
 from mltemporal.errors import InvalidRequest
 from mltemporal.launchers.kubernetes.checking import check_spec
 from mltemporal.settings import ClusterSettings
-from mltemporal.specs import Resources, SecretRef, TrainerRef
+from mltemporal.specs import InferenceSpec, JobSpec, ModelRef, ObjectRef, Resources, SecretRef, TrainerRef
 
 STORAGE = "s3://bucket/prefix"
 DIGEST = "sha256:" + "0" * 64
@@ -97,6 +97,18 @@ def test_only_code_that_knows_ranks_trains_on_several_nodes(spec) -> None:
     baseline = TrainerRef(kind="baseline", label="baseline")
     assert "a baseline cannot train on nodes=2" == refusal(spec(pod={"nodes": 2}, trainer=baseline))
     check_spec(spec(pod={"nodes": 2}), ClusterSettings(), storage_url=STORAGE)
+
+
+def test_shards_are_worked_on_by_several_nodes_and_written_where_pods_see_it(spec) -> None:
+    def scoring(output: str) -> JobSpec:
+        model = ModelRef(object=ObjectRef(sha256="0" * 64, size_bytes=1), label="model")
+        inference = InferenceSpec(model=model, output=output)
+        trainer = TrainerRef(kind="model", label="model")
+        return spec(kind="inference", trainer=trainer, inference=inference, pod={"nodes": 4})
+
+    for output in ("", "s3://bucket/scores"):
+        check_spec(scoring(output), ClusterSettings(), storage_url=STORAGE)
+    assert "the output '/data/scores' is a folder of this machine" in refusal(scoring("/data/scores"))
 
 
 def test_a_template_is_checked_too(spec) -> None:

@@ -156,3 +156,13 @@ def test_several_nodes_are_an_indexed_job_whose_ranks_find_each_other(manifest, 
         (each["kind"], each["name"], each["uid"]) for each in service["metadata"]["ownerReferences"]
     ]
     assert "completionMode" not in manifest()["spec"]
+
+
+def test_ranks_that_work_on_shards_are_counted_and_do_not_meet(manifest, spec) -> None:
+    job = manifest(kind="inference", pod={"nodes": 3})
+    told = values(job)
+    assert ("Indexed", "3") == (job["spec"]["completionMode"], told["WORLD_SIZE"])
+    assert "job-completion-index" in told["RANK"]["fieldRef"]["fieldPath"]
+    assert set() == {"MASTER_ADDR", "PET_NNODES", "NODE_RANK"} & told.keys()
+    assert "subdomain" not in pod_of(job)
+    assert "inference" == job["metadata"]["labels"]["app.kubernetes.io/name"]
