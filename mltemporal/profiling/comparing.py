@@ -122,6 +122,8 @@ def _psi(before: np.ndarray, after: np.ndarray) -> float:
     """Return the population stability index; half a row in each bin keeps empty ones finite."""
     import numpy as np
 
+    used = before + after > 0
+    before, after = before[used], after[used]
     old, new = ((each + 0.5) / (each.sum() + 0.5 * len(each)) for each in (before, after))
     return float(((new - old) * np.log(new / old)).sum())
 
@@ -132,8 +134,7 @@ def _limits(numbers: np.ndarray) -> np.ndarray:
 
     seen = np.unique(numbers)
     if len(seen) <= 2 * _BINS:
-        limits: np.ndarray = (seen[1:] + seen[:-1]) / 2
-        return limits
+        return np.sort(np.concatenate([seen, np.nextafter(seen, np.inf)]))  # and what lies between them
     return np.unique(np.quantile(numbers, np.arange(1, _BINS) / _BINS))
 
 
@@ -151,8 +152,8 @@ def _bars(old: np.ndarray, new: np.ndarray) -> np.ndarray:
     """Return the limits of the bars to draw: of equal width, over nearly all of both samples."""
     import numpy as np
 
-    low = min(np.quantile(each, 0.01) for each in (old, new))
-    high = max(np.quantile(each, 0.99) for each in (old, new))
+    ends = np.array([np.quantile(each, (0.01, 0.99)) for each in (old, new)])
+    low, high = ends.min(), ends.max()
     if not (high > low and math.isfinite(high - low)):
         low, high = low - 0.5, low + 0.5
     return np.linspace(low, high, _BARS + 1)
