@@ -34,8 +34,10 @@ T = TypeVar("T")
 
 INLINE_ROWS = 250_000
 INLINE_BYTES = 16 << 20
-"""Fewer rows (or bytes, where nobody has counted the rows) are done in the job's own process: another one
-takes longer to start."""
+"""Fewer rows (or bytes, where nobody has counted the rows) are begun in the job's own process, where no
+number of cores was asked for: another process takes longer to start …"""
+LONG_S = 4.0
+"""… unless they turn out to take longer than this, in seconds."""
 
 _LOOK_EVERY_S = 2.0
 _READERS = 16
@@ -60,7 +62,7 @@ def run_shards(
     Args:
         total_rows: of all shards, for the progress; None where unknown.
         phase: names the notes, where a job has shards of several kinds.
-        workers: processes at once; None: as many as the job has cores.
+        workers: processes at once; None: as many as the job has cores, and none where there is little to do.
 
     Raises:
         FailedElsewhere: the work raised in another process; `failure_of` tells as if it were here.
@@ -78,13 +80,12 @@ def run_shards(
     nodes = max(1, job.spec.pod.nodes)
     mine = [shard for shard in shards if shard.index not in done and shard.index % nodes == job.rank]
     processes = min(workers or cores(job), len(mine))
-    if workers is None and _few(job, mine):
-        processes = min(1, processes)
-    if processes > 1:
+    if processes < 2 or (workers is None and job.spec.resources.cpu is None and _few(job, mine)):
+        mine = _run_here(state, mine, work, alone=processes < 2)
+        processes = min(processes, len(mine))
+    if mine:
         pool = ShardPool(work, phase, processes=processes, threads=max(1, cores(job) // processes))
         pool.run(mine, state.rows, state.finished)
-    else:
-        _run_here(state, mine, work)
     state.rows.tell(now=True)
     if job.rank:
         return []
@@ -133,8 +134,13 @@ def _few(job: Job, shards: Sequence[Shard]) -> bool:
     return sum(shard.rows for shard in shards) <= INLINE_ROWS
 
 
-def _run_here(state: _State, shards: Sequence[Shard], work: str) -> None:
-    for shard in shards:
+def _run_here(state: _State, shards: Sequence[Shard], work: str, *, alone: bool) -> list[Shard]:
+    """Do shards in this process; unless it is ``alone``, return the rest where they turn out to take long."""
+    started = time.monotonic()
+    for count, shard in enumerate(shards):
+        took = time.monotonic() - started
+        if not alone and count and took / count * (len(shards) - count) > LONG_S:
+            return list(shards[count:])
 
         def tell(done: int, shard: Shard = shard) -> None:
             state.rows.current(shard.index, done)
@@ -143,6 +149,7 @@ def _run_here(state: _State, shards: Sequence[Shard], work: str) -> None:
         with advancing(tell):
             state.finished(shard, do_shard(state.job, shard, work_named(work), state.phase))
         state.rows.tell()
+    return []
 
 
 class _State:
