@@ -1,0 +1,169 @@
+"""Preprocessing and batch inference, from the call to the rows; killed in the middle, each row once."""
+
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import pandas as pd
+import psutil
+import pytest
+
+import mltemporal
+from mltemporal import stack, steps
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Three files of 400 rows with an id, a hole and a class."""
+    for number in range(3):
+        ids = range(400 * number, 400 * (number + 1))
+        table = pd.DataFrame({"id": ids, "x": [float(i % 97) for i in ids], "y": [i % 97 >= 50 for i in ids]})
+        table.loc[7, "x"] = None
+        table.to_parquet(tmp_path / f"{number}.parquet", row_group_size=100)
+    return tmp_path
+
+
+class Slow:
+    """A model that takes its time, so that something can happen meanwhile."""
+
+    feature_names_in_ = ("x",)
+
+    def predict(self, table: Any) -> Any:
+        import time
+
+        time.sleep(0.3)
+        return table["x"] * 2
+
+
+def slowly(table: Any) -> Any:
+    import time
+
+    time.sleep(0.3)
+    return table
+
+
+def shard_process(world: Any, job: Any, until: Callable[..., Any]) -> psutil.Process:
+    """One of the processes that work on the job's shards, as soon as there are some."""
+    training = psutil.Process(world.training(job).pid)
+    found: psutil.Process = until(training.children)[0]
+    return found
+
+
+def test_prepared_trained_and_scored_with_the_same_steps(world: Any, folder: Path, until: Any) -> None:
+    mpl.use("agg")
+    job = mltemporal.preprocess(
+        str(folder),
+        target="y",
+        steps=[
+            steps.split(test_size=0.25, by=["id"]),
+            steps.fill_missing({"x": "mean"}),
+            steps.derive(twice="x * 2"),
+            steps.scale(["x"]),
+            steps.drop(["id"]),
+        ],
+        expectations={"x": {"null_share": 0}},
+        name="sheep",
+    )
+    made = job.result(90)
+    assert {"rows_in": 1200.0, "rows_out": 1200.0} == {n: made.metrics[n] for n in ("rows_in", "rows_out")}
+    assert 1200 == made.train.rows + made.test.rows
+    assert ["x", "y", "twice"] == list(made.train.schema)
+    assert ("sheep-train", 0.0) == (made.train.name, round(made.train.frame()["x"].mean(), 9))
+    assert 1200 == made.train.profile.rows + made.test.profile.rows
+    assert made.train.name in repr(mltemporal.datasets()["sheep-train"])
+    assert made.train.lineage().axes
+
+    trained = mltemporal.train("sheep-train", target="y")  # by its name
+    assert trained.result(90).metrics["accuracy"] > 0.95
+
+    raw = trained.predict(str(folder), keep=["id", "y"]).result(90)
+    frame = raw.frame()
+    assert list(range(1200)) == list(frame["id"])
+    assert (frame["prediction"] == frame["y"]).mean() > 0.95
+    assert 1200 == raw.rows
+    ready = trained.predict(made.test).result(90)  # made by the same steps: they are not applied again
+    assert made.test.rows == ready.rows
+
+
+def test_a_killed_shard_process_and_a_killed_worker_cost_no_row(
+    world: Any, folder: Path, until: Callable[..., Any]
+) -> None:
+    job = mltemporal.preprocess(str(folder), steps=[slowly], shards=12, workers=2, name="killed")
+    shard_process(world, job, until).kill()
+    before = stack.state(world.settings).worker_pid
+    os.kill(before, signal.SIGKILL)
+    made = job.result(90)
+    assert 1 == made.attempts
+    assert list(range(1200)) == list(made.dataset.frame()["id"])
+
+    scoring = mltemporal.predict(Slow(), made.dataset, keep=["id"], shards=12, workers=2, drift=False)
+    shard_process(world, scoring, until).kill()
+    result = scoring.result(90)
+    assert (1, 1200) == (result.attempts, result.rows)
+    assert list(range(1200)) == list(result.frame()["id"])
+
+
+def test_a_killed_job_goes_on_at_the_shard(world: Any, folder: Path, until: Callable[..., Any]) -> None:
+    scoring = mltemporal.predict(Slow(), str(folder), keep=["id"], shards=12, workers=2, drift=False)
+    until(lambda: scoring.progress is not None and scoring.progress.step)
+    os.killpg(world.training(scoring).pid, signal.SIGKILL)
+    result = scoring.result(90)
+    assert (2, 1200) == (result.attempts, result.rows)
+    assert list(range(1200)) == list(result.frame()["id"])
+    notes = [event.message for event in world.database.jobs.events(scoring.id) if event.kind == "note"]
+    assert any(note.startswith("resumed: ") for note in notes)
+
+
+def test_the_same_call_attaches_and_cancelling_leaves_no_process(
+    world: Any, folder: Path, until: Callable[..., Any], tmp_path: Path
+) -> None:
+    call: dict[str, Any] = {"steps": [slowly], "shards": 12, "workers": 1, "output": tmp_path / "made"}
+    job = mltemporal.preprocess(str(folder), **call)
+    assert job.id == mltemporal.preprocess(str(folder), **call).id
+    until(lambda: job.progress is not None)
+    training = world.training(job)
+    job.cancel()
+    with pytest.raises(mltemporal.JobCancelled):
+        job.result(60)
+    assert not training.alive
+
+
+def test_a_training_on_data_that_is_not_as_expected_is_refused(world: Any, folder: Path) -> None:
+    job = mltemporal.train(str(folder), target="y", expectations={"x": {"max": 50}})
+    with pytest.raises(mltemporal.JobFailed, match=r"'x': .* above 50"):
+        job.result(60)
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (lambda f: mltemporal.preprocess(f, steps=["drop_mising"]), "did you mean 'drop_missing'"),
+        (lambda f: mltemporal.preprocess(f, steps=[steps.filter("x >")]), "does not parse"),
+        (
+            lambda f: mltemporal.preprocess(f, steps=[steps.filter("x IN (SELECT * FROM '/etc/passwd')")]),
+            "SELECT",
+        ),
+        (
+            lambda f: mltemporal.preprocess(f, steps=[steps.scale(["x"]), steps.split(test_size=0.2)]),
+            "split",
+        ),
+        (lambda f: mltemporal.preprocess(f, output=f), "holds files that no job"),
+        (lambda f: mltemporal.preprocess(f, expectations={"z": {"min": 0}}), "'z'"),
+        (lambda f: mltemporal.predict(Slow(), f, keep=["idd"]), "did you mean 'id'"),
+        (lambda f: mltemporal.predict(Slow(), pd.DataFrame({"a": [1, 2]})), "'x'"),
+        (lambda f: mltemporal.predict(object(), f), "no model"),
+        (lambda f: mltemporal.predict(10_000, f), "no job 10000"),
+    ],
+)
+def test_what_is_wrong_is_said_before_anything_starts(
+    world: Any, folder: Path, call: Callable[[str], Any], said: str
+) -> None:
+    def refused() -> None:
+        with pytest.raises(mltemporal.MLTemporalError) as caught:
+            call(str(folder))
+        assert said in str(caught.value)
+
+    assert {} == world.left_by(refused)
