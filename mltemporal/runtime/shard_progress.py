@@ -72,5 +72,7 @@ class Rows:
         if not now and time.monotonic() - self._told_at < REPORT_EVERY_S:
             return
         self._told_at = time.monotonic()
-        self._most = max(self._most, self._done_rows + sum(self._current.values()))
-        reporting.report(step=self._most, total=self._total)
+        most = max(self._most, self._done_rows + sum(self._current.values()))
+        if now or most > self._most:
+            self._most = most
+            reporting.report(step=most, total=self._total)

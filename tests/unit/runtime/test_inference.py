@@ -45,6 +45,7 @@ class Scorer:
 
     storage: Storage
     folder: Path
+    cpu: float | None = None
 
     @property
     def output(self) -> Path:
@@ -65,7 +66,7 @@ class Scorer:
             kind="inference",
             dataset=dataset,
             trainer=TrainerRef(kind="model", label=model.label),
-            resources=Resources(cpu=2),
+            resources=Resources(cpu=self.cpu),
             inference=InferenceSpec(model=model, **{"output": str(self.output), **options}),
         )
         self.storage.put_note(KEY, "spec", spec)
@@ -368,7 +369,7 @@ class Attempts:
 
     def start(self, attempt: int) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, "-c", ATTEMPT, self.scorer.storage.url, KEY, str(attempt)],
+            [sys.executable, "-m", "mltemporal.runtime", self.scorer.storage.url, KEY, str(attempt)],
             stdout=subprocess.PIPE,
             start_new_session=True,
         )
@@ -393,20 +394,21 @@ class Attempts:
         return self.process.returncode, lines
 
 
-ATTEMPT = """
-import sys
-from mltemporal.runtime import sharding
-from mltemporal.runtime.main import main
-sharding.INLINE_ROWS = 0
-sys.exit(main(sys.argv[1:]))
-"""
+@pytest.fixture
+def asked(scorer: Scorer, frame: pd.DataFrame, by_hand: ModelRef, tmp_path: Path) -> Callable[..., None]:
+    """Ask for a dataset of six shards, to be scored by a model that may be told to wait or to die."""
+
+    def ask(cpu: int | None = None) -> None:
+        frame.to_parquet(tmp_path / "in.parquet", row_group_size=10)
+        scorer.cpu = cpu
+        scorer.ask(by_hand, scorer.dataset(str(tmp_path / "in.parquet")), keep=("id",), shards=6)
+
+    return ask
 
 
 @pytest.fixture
-def attempts(scorer: Scorer, frame: pd.DataFrame, by_hand: ModelRef, tmp_path: Path) -> Iterator[Attempts]:
-    """A dataset of six shards, to be scored by a model that may be told to wait or to die."""
-    frame.to_parquet(tmp_path / "in.parquet", row_group_size=10)
-    scorer.ask(by_hand, scorer.dataset(str(tmp_path / "in.parquet")), keep=("id",), shards=6)
+def attempts(scorer: Scorer, asked: Callable[..., None]) -> Iterator[Attempts]:
+    asked(cpu=2)
     attempts = Attempts(scorer)
     yield attempts
     if attempts.process is not None and attempts.process.poll() is None:
@@ -458,8 +460,9 @@ def test_an_attempt_goes_on_where_a_killed_one_ended(
 
 
 def test_a_part_without_a_note_is_written_again(
-    attempts: Attempts, scorer: Scorer, frame: pd.DataFrame
+    asked: Callable[..., None], scorer: Scorer, frame: pd.DataFrame
 ) -> None:
+    asked()
     inference.run(Job(scorer.storage, KEY, 1))
     (Path(scorer.storage.url) / "jobs" / KEY / "shards" / "0000002.json").unlink()
     (scorer.output / "_manifest.json").unlink()
@@ -469,12 +472,13 @@ def test_a_part_without_a_note_is_written_again(
 
 
 def test_an_error_of_the_model_is_told_by_the_users_own_frames(
-    attempts: Attempts, scorer: Scorer, tmp_path: Path
+    asked: Callable[..., None], scorer: Scorer, tmp_path: Path
 ) -> None:
+    asked()
     (tmp_path / "fail-at-0").touch()
     with pytest.raises(ValueError, match="row 0 is odd") as caught:
         inference.run(Job(scorer.storage, KEY, 1))
     told = users_traceback(caught.value)
-    assert "model_by_hand.py" in told
+    assert "in predict\n" in told
     assert "mltemporal/runtime" not in told
     assert not (scorer.output / "_manifest.json").exists()

@@ -135,6 +135,15 @@ def test_few_rows_are_done_without_another_process(run: Run, folder: Path, told:
     assert (60, 60) == steps(told())[-1]
 
 
+def test_few_rows_that_take_long_get_processes_all_the_same(
+    run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sharding, "LONG_S", 0.0)
+    monkeypatch.setattr(sharding, "cores", lambda job: 2)
+    assert results() == run(workers=None)
+    assert [True] + 5 * [False] == [[str(os.getpid())] == processes(folder, i) for i in range(6)]
+
+
 def test_shards_of_earlier_attempts_are_not_done_again(run: Run, folder: Path, told: Any) -> None:
     (folder / "fail-3").touch()
     with pytest.raises(ValueError, match="shard 3 is odd"):
