@@ -36,14 +36,16 @@ def warnings_about(
     if not rows:
         return ("the table has no rows",)
     found: list[str] = []
+    # A few rows that stand there twice do not keep a column from being an id.
+    apart = different if different > 0.9 * rows else rows
     place = next((index for index, column in enumerate(columns) if column.name == target), None)
     if place is not None:
-        found += _about_target(columns[place], rows, different)
+        found += _about_target(columns[place], rows, apart)
         found += _about_leaks(columns, place, sample)
     features = [column for column in columns if column.name != target]
     empty = [column for column in columns if column.nulls == rows]
     constant = [column for column in features if column.distinct == 1]
-    ids = [column for column in features if _is_id(column, different)]
+    ids = [column for column in features if _is_id(column, apart)]
     infinite = [column for column in columns if column.infinite]
     if empty:
         found.append(f"{_listed(empty)} {_have(empty)} no values at all")
@@ -58,13 +60,13 @@ def warnings_about(
     return tuple(found)
 
 
-def _about_target(target: ColumnProfile, rows: int, different: int) -> Iterator[str]:
+def _about_target(target: ColumnProfile, rows: int, apart: int) -> Iterator[str]:
     name = repr(target.name)
     if target.nulls:
         yield f"the target {name} is missing in {target.nulls:,} of {rows:,} rows"
     if target.distinct == 1:
         yield f"the target {name} has one value only: there is nothing to learn"
-    if target.kind in ("text", "integer") and _is_id(target, different):
+    if target.kind in ("text", "integer") and _is_id(target, apart):
         yield f"the target {name} has another value in each row, as an id does"
     present = rows - target.nulls
     is_class = target.kind in ("text", "boolean", "integer") and 1 < (target.distinct or 0) <= _CLASSES

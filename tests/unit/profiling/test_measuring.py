@@ -282,6 +282,11 @@ def test_what_is_suspicious_is_said(profiled, columns, sentence):
     assert sentence in profiled(columns, target="y").warnings
 
 
+def test_a_row_that_stands_twice_does_not_hide_an_id(profiled):
+    found = profiled({"id": [*id_like(100), 1000], "x": [*([0.5, 1.5] * 50), 0.5]})
+    assert "'id' has another value in each row, as an id does" in found.warnings
+
+
 def test_a_good_table_raises_no_suspicion(profiled):
     rows = range(200)
     found = profiled(
