@@ -182,6 +182,39 @@ def test_ranks_train_together_and_each_has_a_log(world):
     assert "this is rank 1 of 2" in job.logs(rank=1)
 
 
+def test_ranks_score_a_dataset_and_an_evicted_one_costs_its_own_shard_only(world, place):
+    from kubernetes.client import V1Eviction, V1ObjectMeta
+
+    from mltemporal.storage.output import Output
+
+    class Doubling:
+        """Takes its time, so that something can happen meanwhile."""
+
+        feature_names_in_ = ("x",)
+
+        def predict(self, rows):
+            time.sleep(0.5)
+            return rows["x"] * 2
+
+    data = Output(f"{world.storage.url}/to-score")
+    for number in range(8):
+        with data.writing(f"{number}.parquet") as path:
+            TABLE[50 * number : 50 * (number + 1)].to_parquet(path)
+    job = mltemporal.predict(Doubling(), data.url, keep=["x"], workers=2, drift=False)
+    row = until(lambda: (found := world.database.jobs.get(job.id)).attempt and found)
+    until(lambda: len(world.storage.note_names(row.key, "shards")) > 1)
+    pod = place.pods(f"{row.key}-1")[-1].metadata.name
+    place.core.create_namespaced_pod_eviction(
+        pod, place.namespace, V1Eviction(metadata=V1ObjectMeta(name=pod))
+    )
+    result = job.result(120)
+    assert (2, 400) == (result.attempts, result.rows)
+    frame = result.frame()
+    assert list(TABLE["x"]) == list(frame["x"])
+    assert list(TABLE["x"] * 2) == list(frame["prediction"])
+    assert "resumed: " in str(job.history().message.to_list())
+
+
 def test_running_out_of_memory_says_so(world):
     def greedy(data):
         rows = []
