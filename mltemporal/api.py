@@ -39,7 +39,7 @@ def train(
     timeout: str | float | timedelta = "24h",
     test_size: float = 0.2,
     seed: int = 0,
-    expectations: object = None,
+    expectations: Mapping[str, Mapping[str, Any]] | Sequence[Expectation] | None = None,
     stall: str | None = "flag",
     stall_after: str | float | timedelta | None = None,
     force: bool = False,

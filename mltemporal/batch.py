@@ -14,7 +14,7 @@ from mltemporal.placement import check_output, output_place, placement
 from mltemporal.specs import InferenceSpec, JobSpec, PreparationSpec, TrainerRef
 
 if TYPE_CHECKING:
-    from mltemporal.specs import Resources
+    from mltemporal.specs import Expectation, Resources
 
 
 def preprocess(
@@ -24,7 +24,7 @@ def preprocess(
     target: str | None = None,
     test_size: float | None = None,
     name: str | None = None,
-    expectations: object = None,
+    expectations: Mapping[str, Mapping[str, Any]] | Sequence[Expectation] | None = None,
     output: str | os.PathLike[str] | None = None,
     overwrite: bool = False,
     shards: int | None = None,

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from temporalio import workflow
 
+from mltemporal.workflows.attempts import JobWorkflow
+
 with workflow.unsafe.imports_passed_through():
     from mltemporal.specs import InferenceResult, JobStatus, Outcome
-    from mltemporal.workflows.attempts import JobWorkflow
 
 
 @workflow.defn

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from temporalio import workflow
 
+from mltemporal.workflows.attempts import JobWorkflow
+
 with workflow.unsafe.imports_passed_through():
     from mltemporal.specs.results import Outcome, TrainingResult
     from mltemporal.specs.running import JobStatus
-    from mltemporal.workflows.attempts import JobWorkflow
 
 
 @workflow.defn

@@ -59,4 +59,4 @@ async def test_a_history_that_does_not_fit_the_code_is_noticed():
     path = next(path for path in HISTORIES if "success" in path.stem)
     text = path.read_text().replace("validate_dataset", "some_other_activity")
     with pytest.raises(Exception, match="[Nn]ondeterminism"):
-        await Replayer(workflows=[TrainingWorkflow]).replay_workflow(WorkflowHistory.from_json("x", text))
+        await Replayer(workflows=WORKFLOWS).replay_workflow(WorkflowHistory.from_json("x", text))
