@@ -2,13 +2,7 @@
 
 from __future__ import annotations
 
-_THREAD_VARIABLES = (
-    "OMP_NUM_THREADS",
-    "OPENBLAS_NUM_THREADS",
-    "MKL_NUM_THREADS",
-    "NUMEXPR_NUM_THREADS",
-    "POLARS_MAX_THREADS",
-)
+from mltemporal.runtime.cores import THREAD_VARIABLES
 
 
 def thread_settings(cpu: float | None) -> dict[str, str]:
@@ -19,5 +13,5 @@ def thread_settings(cpu: float | None) -> dict[str, str]:
     2.4 times slower for it (``benchmarks/threads.py``). A job that asks for ``cpu`` cores gets as
     many threads. What the user's environment says itself should win over these.
     """
-    threads = {} if cpu is None else dict.fromkeys(_THREAD_VARIABLES, str(max(1, round(cpu))))
+    threads = {} if cpu is None else dict.fromkeys(THREAD_VARIABLES, str(max(1, round(cpu))))
     return {"OMP_WAIT_POLICY": "passive", "GOMP_SPINCOUNT": "2000", **threads}

@@ -82,7 +82,7 @@ def apply(job: Job, shard: Shard) -> dict[str, Any]:
     assert ref is not None
     fitted, output = _loaded(job, ref), _output(job)
     with ExitStack() as stack:
-        files = stack.enter_context(opened_dataset(job.spec.dataset, job.storage))
+        files = sharding.dataset_of(job)
         scratch = stack.enter_context(_scratch())
         paths = {
             part: stack.enter_context(output.writing(_name(part, shard.index))) for part in fitted.plan.parts

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import atexit
 import hashlib
-import os
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -22,7 +21,7 @@ from mltemporal.dataset.shards import opened_dataset
 from mltemporal.errors import InvalidRequest
 from mltemporal.runtime import reporting
 from mltemporal.runtime.context import Job
-from mltemporal.runtime.cores import THREADS_VARIABLE, cores
+from mltemporal.runtime.cores import cores, threads
 from mltemporal.runtime.shard_pool import ShardPool
 from mltemporal.runtime.shard_process import do_shard, note_of, work_named
 from mltemporal.runtime.shard_progress import Rows, advance, advancing
@@ -92,15 +91,6 @@ def run_shards(
     state.await_others()
     state.rows.tell(now=True)
     return [state.results[shard.index] for shard in shards]
-
-
-def threads() -> int:
-    """Return how many threads the work of a shard may use."""
-    if text := os.environ.get(THREADS_VARIABLE):
-        return int(text)
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def await_note(job: Job, name: str, kind: type[T]) -> T:

@@ -16,9 +16,12 @@ import pytest
 from sklearn.linear_model import LinearRegression
 from sklearn.tree import DecisionTreeClassifier
 
+from mltemporal import steps
 from mltemporal.dataset import inspect
+from mltemporal.dataset.shards import opened_dataset, plan_shards
 from mltemporal.errors import InvalidDataset, InvalidRequest, InvalidTrainer
 from mltemporal.model_files import save_model
+from mltemporal.preparation import fit, parse_steps
 from mltemporal.profiling.drift import Drift
 from mltemporal.progress import Line, parse_line
 from mltemporal.runtime import context, inference
@@ -205,6 +208,22 @@ def test_a_model_of_unknown_features_gets_all_columns_but_the_target(
     scored = scorer.score(by_hand, frame)
     assert ["id a b city"] * 60 == list(scored["prediction_1"])
     assert list(frame["id"] * 3) == list(scored["prediction_0"].astype(int))
+
+
+def test_rows_are_prepared_as_those_were_that_the_model_was_trained_on(
+    scorer: Scorer, frame: pd.DataFrame, tmp_path: Path
+) -> None:
+    dataset = scorer.dataset(frame)
+    wanted = [steps.filter("id < 10"), steps.derive(twice="a * 2"), steps.drop(["a", "city"])]
+    plan = parse_steps(wanted, columns=dataset.columns, target="y")
+    with opened_dataset(dataset, scorer.storage) as files:
+        fitted = fit(plan, files, plan_shards(files), scratch=str(tmp_path)).store(scorer.storage)
+    model = LinearRegression().fit(frame[["a"]].rename(columns={"a": "twice"}) * 2, frame["y"])
+    scored = scorer.score(
+        scorer.model(model, ("twice",)), frame.drop(columns=["y"]), pipeline=fitted, keep=("city",)
+    )
+    assert list(frame["city"]) == list(scored["city"])
+    np.testing.assert_allclose(frame["y"], scored["prediction"], atol=1e-9)
 
 
 def test_csv_files_are_scored_with_the_types_of_all_their_rows(
