@@ -52,7 +52,8 @@ def preprocess(
         dataset: as for `train`.
         steps: what to do, in order: of `mltemporal.steps`, by name (``"drop_duplicates"``,
             ``{"filter": "age > 18"}``), a function from DataFrame to DataFrame (called batch by batch), or a
-            scikit-learn transformer. None only profiles, and splits where ``test_size`` is given.
+            scikit-learn transformer. None only profiles (then nothing is copied, and what is found out
+            is kept with the dataset), and splits where ``test_size`` is given.
         target: the column that will be predicted; it is never encoded or scaled.
         test_size: share of the rows held out as ``.test``, by a seeded hash of the row, before any other
             step; `steps.split` splits in other ways. None, and no such step: one dataset.

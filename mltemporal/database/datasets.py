@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
@@ -49,6 +49,24 @@ class Datasets:
             known = sa.select(datasets.c.id).where(datasets.c.fingerprint == ref.fingerprint)
             row: int = connection.scalars(known).one()
             return row
+
+    @retried
+    def describe(self, ref: DatasetRef, facts: DatasetFacts) -> int:
+        """Record the table, or what was found out about one that is recorded; returns its row's id.
+
+        Where it came from stays as it was first recorded; profile, expectations and name are the newest.
+        Idempotent.
+        """
+        row_id = self.add(ref, facts)
+        row = self.get(row_id)
+        values = {
+            "name": ref.name or row.ref.name,
+            "ref_json": encode(ref if ref.name else row.ref),
+            "facts_json": encode(replace(row.facts, profile=facts.profile, expectations=facts.expectations)),
+        }
+        with self._database.writing() as connection:
+            connection.execute(sa.update(datasets).where(datasets.c.id == row_id).values(**values))
+        return row_id
 
     def get(self, dataset_id: int) -> DatasetRow:
         """Return the table of that id.

@@ -113,7 +113,7 @@ def _compared(
     drift = compare(_reference(job, inference, model), current)
     if drift.moved:
         names = ", ".join(map(repr, drift.moved[:8])) + (" and more" if len(drift.moved) > 8 else "")
-        reporting.note(f"{len(drift.moved):,} columns moved away from the training data: {names}")
+        reporting.note(f"moved away from the training data: {names}")
     stored = job.storage.put_bytes(encode(drift).encode(), format="json")
     return Compared(object=stored, moved=drift.moved[:_NAMED])
 

@@ -10,6 +10,7 @@ import os
 import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -47,8 +48,12 @@ def run(job: Job) -> RunOutput | None:
         InvalidDataset: a row does not parse, or what came out is not as expected.
         InvalidRequest: the output is taken.
     """
+    from mltemporal.preparation import Plan
+
     spec = _spec(job)
     with opened_dataset(job.spec.dataset, job.storage) as files:
+        if not Plan.load(spec.plan, job.storage).steps and not spec.output:
+            return _looked_at(job, files) if job.rank == 0 else None
         shards = plan_shards(files, shards=spec.shards)
         if job.rank == 0:
             _output(job).claim(job.key, overwrite=spec.overwrite)
@@ -72,6 +77,27 @@ def run(job: Job) -> RunOutput | None:
         notes=reporting.notes(),
         prepared=Prepared(datasets=made, pipeline=fitted, profile=profile),
     )
+
+
+def _looked_at(job: Job, files: Files) -> RunOutput:
+    """Only profile and check: without steps the dataset is what came in, and nothing is copied."""
+    profile = _once(job, "profile", "profiling the dataset", lambda: _profile(job, files))
+    _check_expectations(job, files, "dataset")
+    rows = specs.decode(job.storage.get_bytes(profile), _Rows).rows
+    ref = replace(job.spec.dataset, rows=rows, name=job.spec.name)
+    made = MadeDataset(part="dataset", ref=ref, profile=profile)
+    return RunOutput(
+        metrics={"rows_in": float(rows), "rows_out": float(rows)},
+        notes=reporting.notes(),
+        prepared=Prepared(datasets=(made,), profile=profile),
+    )
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """What is asked of a profile here."""
+
+    rows: int
 
 
 def apply(job: Job, shard: Shard) -> dict[str, Any]:
@@ -110,7 +136,7 @@ def _output(job: Job) -> Output:
 
 
 def _name(part: str, index: int) -> str:
-    name = f"part-{index:05d}.parquet"
+    name = f"part-{index:07d}.parquet"
     return name if part == "dataset" else f"{part}/{name}"
 
 
@@ -188,8 +214,6 @@ def _made(job: Job, part: str, done: Sequence[dict[str, Any]]) -> MadeDataset:
     Raises:
         InvalidDataset: it has no rows, or is not as expected.
     """
-    from mltemporal.profiling import broken_expectations
-
     rows = sum(each["made"][part] for each in done)
     if not rows:
         raise InvalidDataset(
@@ -200,6 +224,23 @@ def _made(job: Job, part: str, done: Sequence[dict[str, Any]]) -> MadeDataset:
     files = find_files(url)
     reporting.stage(f"profiling the {part if part == 'dataset' else part + ' part'}")
     profile = _stored(job, _profiled(job, files))
+    _check_expectations(job, files, part)
+    columns = tuple(Column(name=field.name, type=str(field.type)) for field in shape_of(files).schema)
+    name = job.spec.name if part == "dataset" else f"{job.spec.name}-{part}"
+    ref = DatasetRef(
+        fingerprint=files.fingerprint,
+        rows=rows,
+        columns=columns,
+        uri=url,
+        name=name,
+        target=job.spec.target if job.spec.target in {column.name for column in columns} else None,
+    )
+    return MadeDataset(part=part, ref=ref, profile=profile)
+
+
+def _check_expectations(job: Job, files: Files, part: str) -> None:
+    from mltemporal.profiling import broken_expectations
+
     with _scratch() as scratch:
         broken = broken_expectations(
             _spec(job).expectations,
@@ -212,17 +253,6 @@ def _made(job: Job, part: str, done: Sequence[dict[str, Any]]) -> MadeDataset:
         raise InvalidDataset(
             f"the {part} is not as expected: {'; '.join(broken)}", "mend the data or the expectations"
         )
-    columns = tuple(Column(name=field.name, type=str(field.type)) for field in shape_of(files).schema)
-    name = job.spec.name if part == "dataset" else f"{job.spec.name}-{part}"
-    ref = DatasetRef(
-        fingerprint=files.fingerprint,
-        rows=rows,
-        columns=columns,
-        uri=url,
-        name=name,
-        target=job.spec.target if job.spec.target in {column.name for column in columns} else None,
-    )
-    return MadeDataset(part=part, ref=ref, profile=profile)
 
 
 def _finish(job: Job, made: Sequence[MadeDataset], done: Sequence[dict[str, Any]]) -> None:

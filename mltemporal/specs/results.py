@@ -23,10 +23,10 @@ class Prepared:
     """What a preprocessing leaves."""
 
     datasets: tuple[MadeDataset, ...]
-    pipeline: ObjectRef
-    """The fitted steps, for scoring rows as they were trained on."""
     profile: ObjectRef
     """Of what came in."""
+    pipeline: ObjectRef | None = None
+    """The fitted steps, for scoring rows as they were trained on; None: there were none."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,13 +16,17 @@ from mltemporal.specs import (
     DatasetFacts,
     DatasetRef,
     Expectation,
+    HealthCheck,
+    HealthState,
     InferenceResult,
     InferenceSpec,
     JobPlan,
     JobSpec,
     JobStatus,
     MadeDataset,
+    Mended,
     ModelRef,
+    Notice,
     ObjectRef,
     Outcome,
     PodOptions,
@@ -31,6 +35,7 @@ from mltemporal.specs import (
     PreprocessingResult,
     Progress,
     Resources,
+    Round,
     RunFailure,
     RunOutput,
     Scored,
@@ -111,6 +116,12 @@ EXAMPLES = (
     Scored(uri="s3://team-ml/scores", rows=10, parts=2, drift=OBJECT, drifted=("age",)),
     PreprocessingResult(job_id=1, metrics={"rows_in": 10.0}, dataset_ids={"train": 3, "test": 4}),
     InferenceResult(job_id=1, rows=10, uri="s3://team-ml/scores", drifted=("age",)),
+    HealthCheck(
+        part="disk", state=HealthState.WARNING, latency_ms=1.5, detail="9 % free", next_step="clear it"
+    ),
+    Notice(job_id=7),
+    Round(checks=8, problems=("disk",), notice=Notice(text="disk is red")),
+    Mended(deeds=1, notices=(Notice(job_id=7),)),
 )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from dataclasses import replace
 
 from temporalio import activity
 
@@ -58,17 +59,18 @@ class DatabaseActivities:
             raise _nothing_left(attempt)
         ids = {}
         for each in made.datasets:
-            facts = DatasetFacts(
-                made_by=job.id,
-                part=each.part,
-                sources=(job.spec.dataset.fingerprint,),
-                steps=plan.steps,
-                pipeline=made.pipeline,
-                profile=each.profile,
-                expectations=plan.expectations,
-                code=plan.plan.sha256,
-            )
-            ids[each.part] = self._database.datasets.add(each.ref, facts)
+            facts = DatasetFacts(profile=each.profile, expectations=plan.expectations)
+            if each.ref.fingerprint != job.spec.dataset.fingerprint:  # else it was only looked at
+                facts = replace(
+                    facts,
+                    made_by=job.id,
+                    part=each.part,
+                    sources=(job.spec.dataset.fingerprint,),
+                    steps=plan.steps,
+                    pipeline=made.pipeline,
+                    code=plan.plan.sha256,
+                )
+            ids[each.part] = self._database.datasets.describe(each.ref, facts)
         return PreprocessingResult(
             job_id=job.id,
             metrics=output.metrics,

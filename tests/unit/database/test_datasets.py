@@ -54,6 +54,19 @@ def test_what_is_kept_with_a_table_comes_back_and_the_first_record_stands(
     assert FACTS == database.datasets.get(number).facts
 
 
+def test_what_was_found_out_about_a_table_is_the_newest_and_where_it_came_from_the_first(
+    database: Database, dataset: DatasetRef
+) -> None:
+    number = database.datasets.add(dataset, FACTS)
+    newer = DatasetFacts(made_by=9, expectations=(Expectation(column="age", minimum=1),))
+    assert number == database.datasets.describe(replace(dataset, name="sheep"), newer)
+    row = database.datasets.get(number)
+    assert (FACTS.made_by, FACTS.steps, newer.expectations, "sheep") == (
+        *(row.facts.made_by, row.facts.steps, row.facts.expectations),
+        row.ref.name,
+    )
+
+
 def test_a_table_that_is_not_there_is_named(database: Database) -> None:
     with pytest.raises(NotFound, match="there is no dataset 12"):
         database.datasets.get(12)
