@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from mltemporal.dataset.files import Files
-from mltemporal.preparation.engine import Engine
 from mltemporal.preparation.fitted import Fitted
 from mltemporal.preparation.naming import TEST
-from mltemporal.preparation.sources import batches, fitting
-from mltemporal.preparation.stages import pipeline
+from mltemporal.preparation.rows import Rows
+from mltemporal.preparation.sources import fitting
 from mltemporal.specs import Shard
 
 ROW_GROUP_ROWS = 120_000
@@ -44,17 +43,13 @@ def apply_shard(
     """
     rows = {"rows_in": 0, **dict.fromkeys(write, 0)}
     with ExitStack() as stack:
-        engine = stack.enter_context(Engine(memory_mib=memory_mib, threads=1, scratch=scratch))
-        prepared = pipeline(fitted, engine, shard=shard.index)
+        source = stack.enter_context(Rows(fitted, files, shard, memory_mib=memory_mib, scratch=scratch))
         parts = {part: stack.enter_context(_Part(path, fitted.output)) for part, path in write.items()}
-        read = stack.enter_context(closing(batches(files, shard, fitted.schema, fitted.schema.names)))
-        for table in read:
-            rows["rows_in"] += table.num_rows
-            result = prepared(table)
-            if result is not None:
-                for part, made in _by_part(result):
-                    rows[part] += made.num_rows
-                    parts[part].add(made)
+        for table in stack.enter_context(closing(source.tables())):
+            for part, made in _by_part(table):
+                rows[part] += made.num_rows
+                parts[part].add(made)
+        rows["rows_in"] = source.read
     return rows
 
 

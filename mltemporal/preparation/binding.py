@@ -97,7 +97,7 @@ def check_names(names: list[str], where: str) -> None:
     twice = [name for name in names if counts[name.lower()] > 1]
     if twice:
         raise InvalidRequest(
-            f"{where}: the columns {', '.join(map(repr, twice[:4]))} have one name, as SQL does not tell capitals",
+            f"{where}: the columns {', '.join(map(repr, twice[:4]))} are one, since SQL ignores capitals",
             "rename one of them",
         )
 
@@ -108,9 +108,8 @@ def check_new(step: steps.Step) -> None:
     Raises:
         InvalidRequest: names it.
     """
-    made = step.names.values() if isinstance(step, steps.Rename) else ()
-    made = step.expressions if isinstance(step, steps.Derive) else made
-    for name in made:
+    made = tuple(step.names.values()) if isinstance(step, steps.Rename) else ()
+    for name in tuple(step.expressions) if isinstance(step, steps.Derive) else made:
         if name.lower().startswith(HIDDEN):
             raise InvalidRequest(
                 f"{step!r}: names that begin with {HIDDEN!r} are ours", "choose another name"
@@ -134,7 +133,7 @@ def _tried(engine: Engine, step: steps.Step, state: State, empty: Any, types: An
 
 
 def _constants(step: steps.Step, select: Select, types: Any) -> list[str]:
-    """Return statements that compute what does not depend on rows: an empty table would not show that it fails."""
+    """Return statements that compute what depends on no row: an empty table would not show that it fails."""
     if isinstance(step, steps.FillMissing):
         nothing = ", ".join(f"CAST(NULL AS {kind}) AS {quoted(name)}" for name, kind in types.items())
         return [f"{select.over(f'(SELECT {nothing})')}"]

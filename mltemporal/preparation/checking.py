@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mltemporal import steps
-from mltemporal.steps import arguments
 from mltemporal.code import CapturedCode
 from mltemporal.errors import InvalidRequest
 from mltemporal.preparation.binding import bound, check_names, check_new, named, reads
@@ -21,6 +20,7 @@ from mltemporal.preparation.sources import read_as, restored
 from mltemporal.preparation.state import State
 from mltemporal.preparation.types import arrow_type
 from mltemporal.specs import Column
+from mltemporal.steps import arguments
 
 
 def parse_steps(
@@ -41,7 +41,7 @@ def parse_steps(
 
     Raises:
         InvalidRequest: a step or a column is unknown, an expression does not parse or is more than a scalar
-            expression over the row, a type does not fit, or a step would let the test rows leak into training.
+            expression over the row, a type does not fit, or the test rows would leak into training.
         InvalidTrainer: a function or a transformer cannot be shipped.
     """
     planned = _with_split(written(steps), test_size)
@@ -102,16 +102,16 @@ class _Leaks:
             fitted = (learns(step) and not isinstance(step, steps.Split)) or isinstance(step, Transformed)
             if fitted and split is not None and at < split:
                 raise InvalidRequest(
-                    f"{in_words(step)} learns from all rows, since it stands before {in_words(self.planned[split])}: "
-                    "the test rows would leak into the training part",
+                    f"{in_words(step)} learns from all rows, since it stands before "
+                    f"{in_words(self.planned[split])}: the test rows would leak into the training part",
                     "move the split before it",
                 )
             if self.target is not None and self.target in named(step):
                 self._of_target(step)
         if split is None and any(isinstance(step, Transformed) or learns(step) for step in self.planned):
             self.notes.append(
-                "Steps that learn from the rows learn from all of them, as there is no split: a later test on a "
-                "part of these rows would be too good."
+                "Steps that learn from the rows learn from all of them, as there is no split: a later test "
+                "on a part of these rows would look too good."
             )
         return self.notes
 

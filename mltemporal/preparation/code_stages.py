@@ -87,7 +87,7 @@ class FunctionStage:
             )
         if self._same_rows and len(frame) != table.num_rows:
             raise InvalidRequest(
-                f"step {self._label}() made {len(frame):,} rows of {table.num_rows:,}: predictions keep every row",
+                f"step {self._label}() made {len(frame):,} rows of {table.num_rows:,} to predict",
                 "let it keep the rows, and drop them by filter or drop_missing",
             )
         try:
@@ -97,18 +97,18 @@ class FunctionStage:
                 f"step {self._label}() returned a column of mixed types: {error}", "give each column one type"
             ) from error
         if self._schema is not None:
-            made = self._fitted(made)
+            made = self._fitted(made, self._schema)
         return made if test is None else made.append_column(TEST, pa.repeat(pa.scalar(test), len(made)))
 
-    def _fitted(self, made: Any) -> Any:
-        if set(made.column_names) != set(self._schema.names):
-            differing = sorted(set(made.column_names) ^ set(self._schema.names))
+    def _fitted(self, made: Any, schema: Any) -> Any:
+        if set(made.column_names) != set(schema.names):
+            differing = sorted(set(made.column_names) ^ set(schema.names))
             raise InvalidRequest(
                 f"step {self._label}() returns other columns for some rows than for others: they differ in "
                 f"{', '.join(map(repr, differing[:10]))}",
                 "return the same columns for all rows",
             )
-        return fitting(made, self._schema, f"what step {self._label}() returned")
+        return fitting(made, schema, f"what step {self._label}() returned")
 
 
 class TransformerStage:

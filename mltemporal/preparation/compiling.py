@@ -52,7 +52,8 @@ def compiled(step: steps.Step, types: Types, state: State) -> Select:
     Raises:
         InvalidRequest: it makes no sense for columns of these ``types``.
     """
-    return _COMPILERS[type(step)](step, types, state)
+    select: Select = _COMPILERS[type(step)](step, types, state)
+    return select
 
 
 def visible(types: Types) -> list[str]:
@@ -172,8 +173,8 @@ def _encode(step: steps.Encode, types: Types, state: State) -> Select:
         grouped = name in state.grouped
         if step.method == "ordinal":
             unseen = len(categories) if grouped else -1
-            column = f"CASE WHEN {missing(name, types)} THEN NULL ELSE CAST(coalesce({code}, {unseen}) AS INTEGER) END"
-            columns.append(f"{column} AS {quoted(name)}")
+            place = f"CAST(coalesce({code}, {unseen}) AS INTEGER)"
+            columns.append(f"CASE WHEN NOT {missing(name, types)} THEN {place} END AS {quoted(name)}")
         else:
             made = _onehot_names(name, [*categories, "other"] if grouped else categories)
             columns += [

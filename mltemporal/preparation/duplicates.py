@@ -50,12 +50,11 @@ class _Found:
         self._engine, self._columns, self._lock = engine, ", ".join(map(quoted, columns)), Lock()
         self._twice: Any = None
 
-    def keep_hashes(self, engine: Engine, _: Shard, tables: Iterator[Any]) -> None:
+    def keep_hashes(self, _: Engine, __: Shard, tables: Iterator[Any]) -> None:
         """Keep the hashes of a shard's rows."""
         for table in tables:
-            hashes = engine.run(f"SELECT hash({self._columns}) AS h FROM batch", table)
             with self._lock, memory_told():
-                self._engine.keep("hashes", hashes)
+                self._engine.keep("hashes", table, f"SELECT hash({self._columns}) AS h FROM batch")
 
     def suspects(self) -> bool:
         """Look for hashes that occur twice; whether there are any."""

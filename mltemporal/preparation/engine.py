@@ -12,8 +12,11 @@ from typing import Any
 
 from mltemporal.errors import InvalidRequest
 
+BATCH_ROWS = 65_536
 _LOCKS = (
-    "SET TimeZone = 'UTC'",  # times read as text must not depend on the machine
+    "SET GLOBAL TimeZone = 'UTC'",  # times read as text must not depend on the machine
+    # Parquet's statistics leave NaN out; by them there is none, and filters would not find it.
+    "SET disabled_optimizers = 'statistics_propagation'",
     "SET python_enable_replacements = false",
     "SET enable_external_access = false",
     "SET autoload_known_extensions = false",
@@ -30,13 +33,23 @@ class Engine:
         memory_mib: what it may hold before it spills.
         threads: how many it computes with; with one, rows keep their order and sums their last digit.
         scratch: the folder that it spills into; None: it does not.
+        readable: the one file that `scan` may read; None: none.
     """
 
-    def __init__(self, *, memory_mib: int = 256, threads: int = 1, scratch: str | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        memory_mib: int = 256,
+        threads: int = 1,
+        scratch: str | None = None,
+        readable: str | None = None,
+    ) -> None:
         import duckdb
 
         config = {"memory_limit": f"{memory_mib}MiB", "threads": threads, "temp_directory": scratch or ""}
         self._connection = duckdb.connect(":memory:", config=config)
+        if readable is not None:
+            self._connection.execute(f"SET allowed_paths = [{literal(readable)}]")
         for lock in _LOCKS:
             self._connection.execute(lock)
 
@@ -50,6 +63,14 @@ class Engine:
         """Return what ``query`` makes of the arrow ``table``, which it calls ``batch``, as an arrow table."""
         return self._connection.from_arrow(table).query("batch", query).to_arrow_table()
 
+    def scan(self, query: str) -> Iterator[Any]:
+        """Yield what ``query`` makes of the readable file, as arrow tables; other calls may come between."""
+        import pyarrow as pa
+
+        with self._connection.cursor() as reading:
+            for batch in reading.sql(query).to_arrow_reader(BATCH_ROWS):
+                yield pa.Table.from_batches([batch])
+
     def types(self, table: Any) -> dict[str, str]:
         """Return DuckDB's names of the types of an arrow table's columns."""
         relation = self._connection.from_arrow(table)
@@ -60,9 +81,9 @@ class Engine:
         rows: list[tuple[Any, ...]] = self._connection.execute(query, values).fetchall()
         return rows
 
-    def keep(self, name: str, table: Any) -> None:
-        """Append the arrow ``table`` to the engine's own table ``name``, which is made by the first."""
-        relation = self._connection.from_arrow(table)
+    def keep(self, name: str, table: Any, query: str = "FROM batch") -> None:
+        """Append what ``query`` makes of an arrow table to the engine's own table ``name``."""
+        relation = self._connection.from_arrow(table).query("batch", query)
         if self.has(name):
             relation.insert_into(name)
         else:
@@ -75,7 +96,7 @@ class Engine:
 
     def batches(self, query: str) -> Iterator[Any]:
         """Yield the rows of a query over the engine's own tables as record batches."""
-        yield from self._connection.sql(query).to_arrow_reader(65_536)
+        yield from self._connection.sql(query).to_arrow_reader(BATCH_ROWS)
 
     def close(self) -> None:
         """Let go of memory and spilled files; may be called twice."""

@@ -90,7 +90,7 @@ def _parsed(engine: Engine, text: str, where: str) -> Any:
         reason = str(tree.get("error_message", "")).splitlines()[0]
         raise InvalidRequest(
             f"{where}: {shown(text)!r} does not parse as a SQL expression: {reason}",
-            'put names that are no plain words, or SQL words such as "at", in double quotes, and text in single ones',
+            "put names that are no plain words, or SQL words (at), in double quotes, and text in single",
         )
     if len(tree["statements"]) != 1:
         raise _refused(where, text, "several statements")

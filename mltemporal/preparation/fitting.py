@@ -9,6 +9,7 @@ from __future__ import annotations
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -183,7 +184,7 @@ def _try_function(passes: Passes, fitted: Fitted, place: int, step: Called) -> F
 
     stage = FunctionStage(fitted.code(step.code), step.label, schema=None)
     schemas = []
-    for table in _first_tables(passes, fitted, place):
+    for table in islice(passes.first(fitted, place), _TRIED_BATCHES):
         made = stage(table)
         schemas.append(
             made.drop_columns([name for name in made.column_names if name.startswith(HIDDEN)]).schema
@@ -200,17 +201,6 @@ def _try_function(passes: Passes, fitted: Fitted, place: int, step: Called) -> F
         ) from error
     check_names(schema.names, in_words(step))
     return fitted.learnt(place, State(schema=packed(_settled(passes, schema))))
-
-
-def _first_tables(passes: Passes, fitted: Fitted, place: int) -> Iterator[Any]:
-    left = _TRIED_BATCHES
-    for shard in passes.shards:
-        with passes.engine() as engine:
-            for table in passes.tables(fitted, engine, shard, place):
-                yield table
-                left -= 1
-                if not left:
-                    return
 
 
 def _settled(passes: Passes, schema: Any) -> Any:
@@ -241,8 +231,8 @@ def _fit_transformer(passes: Passes, fitted: Fitted, place: int, step: Transform
             f"{in_words(step)}: {missing[0]!r} is not a column", f"columns are {before.names!r}"
         )
     transformer = fitted.code(step.code)
-    supervised = _needs_target(transformer) and target in before.names
-    wanted = [*columns, target] if supervised else columns
+    labels = [target] if target and target in before.names and _needs_target(transformer) else []
+    wanted = columns + labels
     sample = Sample((passes.memory_mib << 20) // 2, fitted.plan.seed)
 
     def collect(_: Engine, shard: Shard, tables: Iterator[Any]) -> None:
@@ -257,7 +247,7 @@ def _fit_transformer(passes: Passes, fitted: Fitted, place: int, step: Transform
     if rows is None or not rows.num_rows:
         raise InvalidDataset(f"no rows are left to fit {step.label} on", "loosen the steps before it")
     frame = rows.to_pandas()
-    transformer.fit(frame[columns], *([frame[target]] if supervised else []))
+    transformer.fit(frame[columns], *(frame[name] for name in labels))
     stage = TransformerStage(transformer, columns, step.label, schema=None)
     schema = _settled(passes, stage.output(rows.slice(0, 1000)).schema)
     path = Path(passes.scratch) / f"transformer-{uuid.uuid4().hex}.pickle"

@@ -14,13 +14,17 @@ from typing import Any
 
 import numpy as np
 
+Numbers = np.ndarray[Any, np.dtype[np.uint64]]
 _CHUNK = 8192
 """Rows at a time, so that what is computed on stays in the processor's cache."""
 _MISSING = np.uint64(0x9AE16A3B2F90404F)
+_LENGTH = np.uint64(0xC2B2AE3D27D4EB4F)
 _POWERS = np.cumprod(np.full(4096, 0x9E3779B97F4A7C15, dtype=np.uint64))
+_FIRST_BYTES = np.array([(1 << 8 * count) - 1 for count in range(9)], dtype=np.uint64)
+"""Masks, by how many of a word's bytes count."""
 
 
-def row_hash(table: Any, names: Sequence[str], seed: int) -> np.ndarray[Any, np.dtype[np.uint64]]:
+def row_hash(table: Any, names: Sequence[str], seed: int) -> Numbers:
     """Return a 64-bit hash of each row's values in the columns ``names``, in whatever order these are."""
     factors = {name: _factor(name) for name in sorted(names)}
     start = mixed(np.array([seed], dtype=np.uint64))[0]
@@ -37,7 +41,7 @@ def row_hash(table: Any, names: Sequence[str], seed: int) -> np.ndarray[Any, np.
     return mixed(hashes)
 
 
-def mixed(numbers: np.ndarray[Any, np.dtype[np.uint64]]) -> np.ndarray[Any, np.dtype[np.uint64]]:
+def mixed(numbers: Numbers) -> Numbers:
     """Return splitmix64 of each number."""
     z = numbers + np.uint64(0x9E3779B97F4A7C15)
     z ^= z >> np.uint64(30)
@@ -59,7 +63,7 @@ def _factor(name: str) -> np.uint64:
     return np.uint64(text_hash(name) | 1)
 
 
-def _numbers(array: Any) -> np.ndarray[Any, np.dtype[np.uint64]]:
+def _numbers(array: Any) -> Numbers:
     """Return a number for each value, as a new array."""
     import pyarrow as pa
     import pyarrow.types as kinds
@@ -69,6 +73,7 @@ def _numbers(array: Any) -> np.ndarray[Any, np.dtype[np.uint64]]:
         array, type_ = array.dictionary_decode(), type_.value_type
     if kinds.is_null(type_):
         return np.full(len(array), _MISSING, dtype=np.uint64)
+    numbers: Numbers
     if kinds.is_boolean(type_) or kinds.is_integer(type_):
         numbers = _filled(array.cast(pa.int64(), safe=False), 0).view(np.uint64).copy()
     elif kinds.is_floating(type_):
@@ -94,16 +99,16 @@ def _filled(array: Any, value: Any) -> Any:
     return (array.fill_null(value) if array.null_count else array).to_numpy(zero_copy_only=False)
 
 
-def _of_floats(values: Any) -> np.ndarray[Any, np.dtype[np.uint64]]:
+def _of_floats(values: Any) -> Numbers:
     with np.errstate(invalid="ignore"):
         whole = values.astype(np.int64)
-    numbers = np.where(whole == values, whole.view(np.uint64), values.view(np.uint64))
+    numbers: Numbers = np.where(whole == values, whole.view(np.uint64), values.view(np.uint64))
     missing = values != values  # noqa: PLR0124 (NaN)
     numbers[missing] = _MISSING
     return numbers
 
 
-def _of_times(array: Any) -> np.ndarray[Any, np.dtype[np.uint64]]:
+def _of_times(array: Any) -> Numbers:
     """Microseconds, whatever the unit: of the epoch, of the day, or as such."""
     import pyarrow as pa
     import pyarrow.types as kinds
@@ -115,25 +120,35 @@ def _of_times(array: Any) -> np.ndarray[Any, np.dtype[np.uint64]]:
         array = array.cast(pa.duration("us"), safe=False)
     else:
         array = array.cast(pa.timestamp("us", getattr(type_, "tz", None)), safe=False)
-    numbers: np.ndarray[Any, np.dtype[np.uint64]] = _filled(array.view(pa.int64()), 0).view(np.uint64).copy()
+    numbers: Numbers = _filled(array.view(pa.int64()), 0).view(np.uint64).copy()
     return numbers
 
 
-def _of_bytes(array: Any, offsets_of: type) -> np.ndarray[Any, np.dtype[np.uint64]]:
-    """The bytes as digits of a number to an odd base, modulo 2**64, each from its own place on."""
+def _of_bytes(array: Any, offsets_of: type) -> Numbers:
+    """Words of eight bytes as digits of a number to an odd base, modulo 2**64, and the length."""
     _, places, content = array.buffers()
     ends = np.frombuffer(places, dtype=offsets_of)[array.offset : array.offset + len(array) + 1].astype(
         np.int64
     )
-    if content is None or ends[0] == ends[-1]:
-        return np.zeros(len(array), dtype=np.uint64)
-    digits = np.frombuffer(content, dtype=np.uint8)[ends[0] : ends[-1]].astype(np.uint64)
-    ends -= ends[0]
     lengths = np.diff(ends)
-    places_in_text = np.arange(len(digits)) - np.repeat(ends[:-1], lengths)
-    digits += np.uint64(1)
-    digits *= _POWERS[places_in_text & 4095]
-    sums = np.zeros(len(digits) + 1, dtype=np.uint64)
-    np.cumsum(digits, out=sums[1:])
-    numbers: np.ndarray[Any, np.dtype[np.uint64]] = sums[ends[1:]] - sums[ends[:-1]]
+    numbers = lengths.astype(np.uint64)
+    numbers *= _LENGTH
+    if content is None or ends[0] == ends[-1]:
+        return numbers
+    text = np.zeros(ends[-1] - ends[0] + 8, dtype=np.uint8)
+    text[:-8] = np.frombuffer(content, dtype=np.uint8)[ends[0] : ends[-1]]
+    words_at = np.ndarray((len(text) - 7,), dtype="<u8", buffer=text, strides=(1,))  # one begins at each byte
+    starts = ends[:-1] - ends[0]
+    if lengths.max() <= 8:
+        numbers += words_at[starts] & _FIRST_BYTES[lengths]
+        return numbers
+    counts = (lengths + 7) >> 3
+    last = np.cumsum(counts)
+    place = np.arange(last[-1]) - np.repeat(last - counts, counts)
+    left = np.repeat(lengths, counts) - 8 * place
+    words = words_at[np.repeat(starts, counts) + 8 * place] & _FIRST_BYTES[np.minimum(left, 8)]
+    words *= _POWERS[place & 4095]
+    sums = np.zeros(len(words) + 1, dtype=np.uint64)
+    np.cumsum(words, out=sums[1:])
+    numbers += sums[last] - sums[last - counts]
     return numbers

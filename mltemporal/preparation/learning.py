@@ -1,7 +1,7 @@
 """What fills, encoders and scalers learn: moments and counts of columns, of the training part only.
 
-Both are taken by shard and put together in the shards' order, so the same rows give the same state to the last
-digit, whichever process was first. Quantiles are exact, from counts of values, which spill.
+Both are taken by shard and put together in the shards' order, so the same rows give the same state to the
+last digit, whichever shard was first. Quantiles are exact, from counts of values, which spill.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from threading import Lock
 from typing import Any
 
@@ -121,8 +122,8 @@ class _Answers:
         """Return the shard's moments, one for each ask, and keep its counts."""
         columns = ", ".join(f"{ask.value} AS c{number}" for number, ask in enumerate(self._every))
         with memory_told():
-            for table in tables:
-                engine.keep("rows", engine.run(f"SELECT {columns} FROM batch{self._where}", table))
+            for table in _larger(tables):
+                engine.keep("rows", table, f"SELECT {columns} FROM batch{self._where}")
             if not engine.has("rows"):
                 return [None] * len(self._every)
             return [self._answered(engine, number, ask) for number, ask in enumerate(self._every)]
@@ -278,6 +279,14 @@ _LEARNERS: dict[type[steps.Step], Any] = {
     steps.Scale: _scale,
     steps.Split: _split,
 }
+
+
+def _larger(tables: Iterator[Any]) -> Iterator[Any]:
+    """Yield the rows in fewer tables: each one that the engine is handed costs it some milliseconds."""
+    import pyarrow as pa
+
+    while some := list(islice(tables, 8)):
+        yield pa.concat_tables(some)
 
 
 def _table(batch: Any) -> Any:

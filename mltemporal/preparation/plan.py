@@ -13,6 +13,7 @@ from mltemporal import steps
 from mltemporal.code import CapturedCode
 from mltemporal.errors import CorruptObject
 from mltemporal.specs import Column, ObjectRef, TrainerRef, decode, encode
+from mltemporal.steps import Split, Step
 from mltemporal.storage import Storage
 
 
@@ -57,7 +58,7 @@ _KINDS: tuple[type[steps.Step], ...] = (
 class Plan:
     """Steps that passed every check that needs no rows; `parse_steps` makes it."""
 
-    steps: tuple[steps.Step, ...]
+    steps: tuple[Step, ...]
     target: str | None = None
     seed: int = 0
     code: tuple[CapturedCode, ...] = field(default=(), repr=False)
@@ -67,9 +68,9 @@ class Plan:
     """What a person should know, in sentences."""
 
     @property
-    def split(self) -> steps.Split | None:
+    def split(self) -> Split | None:
         """The step that splits, if there is one."""
-        return next((step for step in self.steps if isinstance(step, steps.Split)), None)
+        return next((step for step in self.steps if isinstance(step, Split)), None)
 
     @property
     def parts(self) -> tuple[str, ...]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import glob
+from collections.abc import Generator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any
 
 from mltemporal.dataset.files import Files
@@ -11,9 +13,9 @@ from mltemporal.dataset.parquet_files import parquet
 from mltemporal.dataset.partitions import partition_field
 from mltemporal.dataset.shards import csv_schema, shard_batches
 from mltemporal.errors import InvalidDataset
+from mltemporal.preparation.engine import BATCH_ROWS, literal, quoted
+from mltemporal.preparation.naming import ROW
 from mltemporal.specs import Shard
-
-BATCH_ROWS = 65_536
 
 
 def schema_of(files: Files) -> Any:
@@ -43,7 +45,7 @@ def schema_of(files: Files) -> Any:
     return schema
 
 
-def batches(files: Files, shard: Shard, schema: Any, columns: Sequence[str]) -> Iterator[Any]:
+def batches(files: Files, shard: Shard, schema: Any, columns: Sequence[str]) -> Generator[Any, None, None]:
     """Yield the shard's rows in order as arrow tables of ``columns``, with the types that `read_as` gives.
 
     Raises:
@@ -57,8 +59,80 @@ def batches(files: Files, shard: Shard, schema: Any, columns: Sequence[str]) -> 
         yield fitting(pa.Table.from_batches([batch]), wanted, f"{files.files[shard.file].path!r}")
 
 
+@dataclass(frozen=True, kw_only=True)
+class Stretch:
+    """Rows of a local parquet file, which DuckDB reads by itself: twice as fast as by way of arrow."""
+
+    path: str
+    first_row: int
+    rows: int
+    constants: dict[str, Any]
+    """The columns that the names of its folders give."""
+    own: frozenset[str]
+    """Its own columns."""
+
+    def query(self, schema: Any, types: Mapping[str, str], *, numbered: bool) -> str:
+        """Return a SELECT of the rows in order, with the ``types`` that DuckDB calls those of `read_as`.
+
+        Args:
+            numbered: whether there is a column `ROW`, the row's number in the shard.
+        """
+        columns = [f"CAST({self._value(name)} AS {types[name]}) AS {quoted(name)}" for name in schema.names]
+        if numbered:
+            columns.append(f"file_row_number - {self.first_row} AS {quoted(ROW)}")
+        return (
+            f"SELECT {', '.join(columns)} FROM read_parquet({literal(self.path)}, file_row_number = true, "
+            f"hive_partitioning = false) WHERE file_row_number >= {self.first_row} "
+            f"AND file_row_number < {self.first_row + self.rows} "
+            f"LIMIT {self.rows}"  # no filter passes it, to be decided by statistics that know no NaN
+        )
+
+    def _value(self, name: str) -> str:
+        if name in self.own:
+            return quoted(name)
+        value = self.constants[name]
+        return "NULL" if value is None else literal(str(value))
+
+
+def stretch(files: Files, shard: Shard, schema: Any) -> Stretch | None:
+    """Return the shard as rows that DuckDB can read; None where arrow must: CSV, S3, uncommon types."""
+    file = files.files[shard.file]
+    local = not file.path.startswith("s3://") and not glob.has_magic(file.path)
+    if files.format != "parquet" or not local or not all(map(_read_alike, schema.types)):
+        return None
+    with parquet(file) as opened:
+        footer, own = opened.metadata, frozenset(opened.schema_arrow.names)
+        rows = [footer.row_group(group).num_rows for group in range(footer.num_row_groups)]
+        if not all(map(_read_alike, opened.schema_arrow.types)):
+            return None
+    first = shard.row_groups[0] if shard.row_groups else 0
+    count = len(shard.row_groups) or len(rows)
+    if not own <= set(schema.names) or (
+        shard.row_groups and list(shard.row_groups) != list(range(first, first + count))
+    ):
+        return None
+    return Stretch(
+        path=file.path,
+        first_row=sum(rows[:first]),
+        rows=sum(rows[first : first + count]),
+        constants={name: values[shard.file] for name, values in files.partitions.items()},
+        own=own,
+    )
+
+
+def _read_alike(type_: Any) -> bool:
+    """Whether DuckDB and arrow read columns of this type as the same values, whatever the file's writer."""
+    import pyarrow.types as kinds
+
+    if kinds.is_dictionary(type_):
+        return _read_alike(type_.value_type)
+    plain = (kinds.is_integer, kinds.is_boolean, kinds.is_date32, kinds.is_timestamp, kinds.is_decimal128)
+    text = (kinds.is_string, kinds.is_large_string, kinds.is_float32, kinds.is_float64)
+    return any(is_kind(type_) for is_kind in (*plain, *text))
+
+
 def read_as(field: Any) -> Any:
-    """Return the field as it goes through the steps: categories as their values, durations in microseconds."""
+    """Return the field as it goes through the steps: categories as values, durations in microseconds."""
     import pyarrow as pa
 
     if pa.types.is_dictionary(field.type):
@@ -69,7 +143,7 @@ def read_as(field: Any) -> Any:
 
 
 def restored(field: Any, schema: Any) -> Any:
-    """Return a field that comes out of the steps with what they do not keep: a time zone, that it is a duration."""
+    """Return a field of the output with what the steps do not keep: its time zone, that it is a duration."""
     import pyarrow as pa
 
     if field.name not in schema.names:

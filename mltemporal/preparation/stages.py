@@ -1,19 +1,19 @@
 """A plan as stages over batches: what runs where, in the order of the steps.
 
 The steps that DuckDB does and that follow each other become one statement (`compiling` has each); functions,
-transformers and the other ways to split stand between. Every stage is a call, arrow table in, arrow table out,
-so a batch of a shard and a batch of rows to predict go the same way.
+transformers and the other ways to split stand between. Every stage is a call, arrow table in, arrow table
+out, so a batch of a shard and a batch of rows to predict go the same way.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from mltemporal import steps
 from mltemporal.errors import InvalidDataset
-from mltemporal.preparation.binding import bound, check_names
+from mltemporal.preparation.binding import bound, check_names, reads
 from mltemporal.preparation.code_stages import FunctionStage, TransformerStage
 from mltemporal.preparation.compiling import Select, in_sql, visible
 from mltemporal.preparation.engine import Engine, first_line, memory_told, quoted
@@ -27,20 +27,28 @@ if TYPE_CHECKING:
     from mltemporal.preparation.fitted import Fitted
 
 Stage = Callable[[Any], Any]
+Piece = tuple[steps.Step | None, Select]
+"""A statement, and the step that it does; None: something of ours."""
+_BY = HIDDEN + "by_"
 REMOVING = (steps.Filter, steps.DropMissing, steps.DropDuplicates, steps.Split)
 """The steps that predictions pass over: each row that comes in comes out."""
 
 
 @dataclass(frozen=True)
 class Pipeline:
-    """Stages in order."""
+    """What DuckDB does first, in one statement, and the stages after it."""
 
+    head: _Statement
     stages: list[Stage]
     schema: Any
     """Arrow's, of what comes out; the hidden columns included."""
 
     def __call__(self, table: Any) -> Any:
         """Return what is left of the table's rows; None where nothing is."""
+        return self.after_head(self.head(table)) if table.num_rows else None
+
+    def after_head(self, table: Any) -> Any:
+        """Return what the stages leave of rows that DuckDB has done first; None where nothing is."""
         for stage in self.stages:
             if not table.num_rows:
                 return None
@@ -56,17 +64,37 @@ class _Building:
     empty: Any
     """A table without rows, as it is at this place of the plan."""
     stages: list[Stage] = field(default_factory=list)
-    pending: list[tuple[steps.Step, Select]] = field(default_factory=list)
+    pending: list[Piece] = field(default_factory=list)
+    side: Stage | None = None
+    """Tells the side of the split, as soon as what DuckDB does until then is done."""
+
+    def select(self, step: steps.Step | None, select: Select, empty: Any) -> None:
+        self.pending.append((step, select))
+        self.empty = empty
 
     def flush(self) -> None:
-        if self.pending:
+        if self.pending or not self.stages:
             self.stages.append(_Statement(self.engine, self.pending))
             self.pending = []
+        if self.side is not None:
+            self.stages.append(self.side)
+            names = [name for name in self.empty.column_names if not name.startswith(_BY)]
+            self.empty, self.side = _with(self.empty.select(names), TEST), None
 
-    def add(self, stage: Stage, empty: Any) -> None:
+    def add(self, stage: Stage, empty: Callable[[Any], Any] = lambda empty: empty) -> None:
         self.flush()
         self.stages.append(stage)
-        self.empty = empty
+        self.empty = empty(self.empty)
+
+    def split_by(self, names: Sequence[str], split: steps.Split, seed: int) -> None:
+        """Carry the columns' values of now along, for the hash that tells the side.
+
+        So the hash is of fewer rows where some are dropped, and DuckDB's statement is not cut in two.
+        """
+        carried = ", ".join(f"{quoted(name)} AS {quoted(f'{_BY}{at}')}" for at, name in enumerate(names))
+        select = Select(f"*, {carried}")
+        self.select(None, select, self.engine.run(select.over("batch"), self.empty))
+        self.side = _ByHash(tuple(names), split.test_size, seed)
 
 
 def pipeline(
@@ -78,14 +106,16 @@ def pipeline(
     predicting: bool = False,
     planned: tuple[steps.Step | None, ...] | None = None,
     schema: Any | None = None,
+    wanted: Collection[str] | None = None,
 ) -> Pipeline:
     """Return the stages of the first ``upto`` steps (None: all).
 
     Args:
-        shard: the shard's index, whose batches will come in order.
+        shard: the shard's index, whose rows will come in order.
         predicting: whether rows are kept, and not split.
         planned: the steps, where they are not the plan's; None at a place passes over it.
         schema: arrow's, of the rows that come in, where it is not that of the dataset.
+        wanted: the columns that must come out; None: all.
 
     Raises:
         InvalidRequest: a step does not fit the columns that are there.
@@ -95,24 +125,41 @@ def pipeline(
     source = fitted.schema if schema is None else schema
     building = _Building(engine, _empty([read_as(each) for each in source]))
     if not predicting:
-        _number_and_side(fitted, building)
+        if numbered(fitted):
+            building.empty = _with(building.empty, ROW)
+        if plan.split is not None and by_all(plan.split):
+            building.split_by(source.names, plan.split, plan.seed)
     for place, step in enumerate(given[: len(given) if upto is None else upto]):
         if step is None or (predicting and isinstance(step, REMOVING)):
             continue
         if in_sql(step):
-            select, building.empty = bound(engine, step, fitted.state(place), building.empty)
-            building.pending.append((step, select))
+            building.select(step, *bound(engine, step, fitted.state(place), building.empty))
         elif isinstance(step, steps.DropDuplicates):
             assert shard is not None
-            building.add(_Without(fitted.dropped(place, shard)), building.empty)
+            building.add(_Without(fitted.dropped(place, shard)))
         elif isinstance(step, steps.Split):
-            _add_split(fitted, building, place, step, shard)
+            _split(fitted, building, place, step, shard)
         else:
             building.flush()
             building.add(*_code_stage(fitted, building.empty, place, step, predicting))
             check_names(building.empty.column_names, in_words(step))
+    if wanted is not None and (building.pending or not building.stages):
+        kept = [name for name in building.empty.column_names if name in wanted or name.startswith(HIDDEN)]
+        building.select(None, Select(", ".join(map(quoted, kept))), building.empty.select(kept))
     building.flush()
-    return Pipeline(building.stages, building.empty.schema)
+    head, *stages = building.stages
+    assert isinstance(head, _Statement)
+    return Pipeline(head, stages, building.empty.schema)
+
+
+def numbered(fitted: Fitted) -> bool:
+    """Whether rows need their number in the shard."""
+    return any(isinstance(step, steps.DropDuplicates) for step in fitted.plan.steps)
+
+
+def by_all(split: steps.Split) -> bool:
+    """Whether all columns as they are read decide the side."""
+    return not (split.by or split.group or split.stratify or split.time)
 
 
 def transformed_columns(step: Transformed, columns: list[str], target: str | None) -> list[str]:
@@ -120,75 +167,54 @@ def transformed_columns(step: Transformed, columns: list[str], target: str | Non
     return list(step.columns) if step.columns is not None else [name for name in columns if name != target]
 
 
-def _number_and_side(fitted: Fitted, building: _Building) -> None:
-    """Add what must be told from the rows as they are read."""
-    plan = fitted.plan
-    if any(isinstance(step, steps.DropDuplicates) for step in plan.steps):
-        building.add(_Numbered(), _with(building.empty, ROW))
-    split = plan.split
-    if split is not None and _by_all(split):
-        names = fitted.schema.names
-        side = _Side(lambda table: by_hash(table, names, split.test_size, plan.seed))
-        building.add(side, _with(building.empty, TEST))
-
-
-def _by_all(split: steps.Split) -> bool:
-    return not (split.by or split.group or split.stratify or split.time)
-
-
-def _add_split(
-    fitted: Fitted, building: _Building, place: int, split: steps.Split, shard: int | None
-) -> None:
-    seed, names = fitted.plan.seed, split.by or split.group
-    if names:
-        building.add(
-            _Side(lambda table: by_hash(table, names, split.test_size, seed)), _with(building.empty, TEST)
-        )
+def _split(fitted: Fitted, building: _Building, place: int, split: steps.Split, shard: int | None) -> None:
+    if names := split.by or split.group:
+        known = visible(dict.fromkeys(building.empty.column_names, ""))
+        reads(split, known, building.engine)
+        building.split_by(names, split, fitted.plan.seed)
     elif split.stratify:
         assert shard is not None
-        sides = Stratified(fitted.before(place, shard), split.test_size, seed)
-        query = f"SELECT CAST({quoted(split.stratify)} AS VARCHAR) AS class FROM batch"
-        engine = building.engine
-        building.add(
-            _Side(lambda table: sides(engine.run(query, table).column("class"))), _with(building.empty, TEST)
-        )
+        sides = Stratified(fitted.before(place, shard), split.test_size, fitted.plan.seed)
+        building.add(_ByClass(building.engine, split.stratify, sides), lambda empty: _with(empty, TEST))
 
 
 def _code_stage(
     fitted: Fitted, empty: Any, place: int, step: steps.Step, predicting: bool
-) -> tuple[Stage, Any]:
-    import pyarrow as pa
-
+) -> tuple[Stage, Callable[[Any], Any]]:
     state = fitted.state(place)
     schema = unpacked(state.schema) if state.schema else None
     made = list(schema) if schema is not None else []
     hidden = [field for field in empty.schema if field.name.startswith(HIDDEN)]
     if isinstance(step, Called):
         function = FunctionStage(fitted.code(step.code), step.label, schema=schema, same_rows=predicting)
-        return function, _empty([*made, *hidden])
+        return function, lambda _: _empty([*made, *hidden])
     assert isinstance(step, Transformed)
     columns = transformed_columns(step, visible(dict.fromkeys(empty.column_names, "")), fitted.plan.target)
-    others: list[pa.Field] = [field for field in empty.schema if field.name not in columns]
-    return TransformerStage(fitted.transformer(place), columns, step.label, schema=schema), _empty(
-        [*others, *made]
-    )
+    others = [field for field in empty.schema if field.name not in columns]
+    stage = TransformerStage(fitted.transformer(place), columns, step.label, schema=schema)
+    return stage, lambda _: _empty([*others, *made])
 
 
 class _Statement:
     """Steps that DuckDB does, nested into one statement."""
 
-    def __init__(self, engine: Engine, done: list[tuple[steps.Step, Select]]) -> None:
-        self._engine, self._done = engine, done
-        self._query = "batch"
-        for _, select in done:
-            self._query = f"({select.over(self._query)})"
+    def __init__(self, engine: Engine, pieces: list[Piece]) -> None:
+        self._engine, self._pieces = engine, pieces
+
+    def over(self, source: str) -> str:
+        """Return the statement over a table or a statement in parentheses."""
+        for _, select in self._pieces:
+            source = f"({select.over(source)})"
+        return f"FROM {source}"
 
     def __call__(self, table: Any) -> Any:
         import duckdb
 
+        if not self._pieces:
+            return table
         try:
             with memory_told():
-                return self._engine.run(self._query, table)
+                return self._engine.run(self.over("batch"), table)
         except duckdb.Error as error:
             raise self._blamed(table, error) from error
 
@@ -196,43 +222,45 @@ class _Statement:
         """Run step by step, to name the one that fails."""
         import duckdb
 
-        for step, select in self._done:
+        for step, select in self._pieces:
             try:
                 table = self._engine.run(select.over("batch"), table)
             except duckdb.Error as reason:
-                coerced = isinstance(step, steps.Cast)
-                return InvalidDataset(
-                    f"{in_words(step)} failed: {first_line(reason)}",
-                    'write cast(..., errors="coerce") to make such values missing'
-                    if coerced
-                    else "filter such rows out before it, or write TRY_CAST and CASE in the expression",
-                )
+                if isinstance(step, steps.Cast):
+                    hint = 'write cast(..., errors="coerce") to make such values missing'
+                else:
+                    hint = "filter such rows out before it, or write TRY_CAST and CASE in the expression"
+                what = in_words(step) if step else "a step"
+                return InvalidDataset(f"{what} failed: {first_line(reason)}", hint)
         return InvalidDataset(f"the steps failed: {first_line(error)}", "simplify them")
 
 
-class _Numbered:
-    """Adds the row's number in its shard."""
+@dataclass(frozen=True)
+class _ByHash:
+    """Adds whether a row is a test row, by the values that were carried along."""
 
-    def __init__(self) -> None:
-        self._rows = 0
-
-    def __call__(self, table: Any) -> Any:
-        import numpy as np
-        import pyarrow as pa
-
-        numbers = np.arange(self._rows, self._rows + table.num_rows, dtype=np.int64)
-        self._rows += table.num_rows
-        return table.append_column(ROW, pa.array(numbers))
-
-
-class _Side:
-    """Adds whether a row is a test row."""
-
-    def __init__(self, sides: Callable[[Any], Any]) -> None:
-        self._sides = sides
+    names: tuple[str, ...]
+    share: float
+    seed: int
 
     def __call__(self, table: Any) -> Any:
-        return table.append_column(TEST, self._sides(table))
+        carried = [f"{_BY}{at}" for at in range(len(self.names))]
+        values = table.select(carried).rename_columns(list(self.names))
+        sides = by_hash(values, self.names, self.share, self.seed)
+        return table.drop_columns(carried).append_column(TEST, sides)
+
+
+@dataclass(frozen=True)
+class _ByClass:
+    """Adds whether a row is a test row, by its place in its class."""
+
+    engine: Engine
+    column: str
+    sides: Stratified
+
+    def __call__(self, table: Any) -> Any:
+        query = f"SELECT CAST({quoted(self.column)} AS VARCHAR) AS class FROM batch"
+        return table.append_column(TEST, self.sides(self.engine.run(query, table).column("class")))
 
 
 class _Without:

@@ -11,7 +11,7 @@ from mltemporal.preparation.binding import named, reads
 from mltemporal.preparation.engine import Engine
 from mltemporal.preparation.fitted import Fitted
 from mltemporal.preparation.naming import HIDDEN, listed
-from mltemporal.preparation.plan import Transformed, in_words
+from mltemporal.preparation.plan import in_words
 from mltemporal.preparation.sources import fitting, read_as, restored
 from mltemporal.preparation.stages import REMOVING, Pipeline, pipeline
 
@@ -61,7 +61,7 @@ def _without(fitted: Fitted, absent: frozenset[str], engine: Engine) -> tuple[st
     Of the target, whatever is made of it is left out; any other column that is computed with is missed.
     """
     planned: list[steps.Step | None] = []
-    lacking = {fitted.plan.target} & absent
+    lacking = absent & frozenset([fitted.plan.target])
     for step in fitted.plan.steps:
         if isinstance(step, REMOVING) or not absent:
             planned.append(None if isinstance(step, REMOVING) else step)
@@ -69,7 +69,7 @@ def _without(fitted: Fitted, absent: frozenset[str], engine: Engine) -> tuple[st
         touched = reads(step, [], engine, rest=True) & absent
         if isinstance(step, steps.Select | steps.Drop | steps.Rename):
             absent = _moved(step, absent)
-            lacking = _moved(step, frozenset(lacking))
+            lacking = _moved(step, lacking)
             planned.append(_named_without(step, touched))
         elif touched - lacking:
             raise InvalidDataset(
@@ -90,7 +90,7 @@ def _without(fitted: Fitted, absent: frozenset[str], engine: Engine) -> tuple[st
     return tuple(planned)
 
 
-def _moved(step: steps.Step, absent: frozenset[Any]) -> frozenset[Any]:
+def _moved(step: steps.Step, absent: frozenset[str]) -> frozenset[str]:
     return (
         frozenset(step.names.get(name, name) for name in absent) if isinstance(step, steps.Rename) else absent
     )
@@ -101,14 +101,11 @@ def _named_without(step: steps.Step, absent: frozenset[str]) -> steps.Step | Non
     kept = tuple(name for name in named(step) if name not in absent)
     if not kept:
         return None
-    if isinstance(step, steps.Select | steps.Drop | steps.Encode | steps.Scale | Transformed):
-        return replace(step, columns=kept)
     if isinstance(step, steps.Rename):
         return replace(step, names={name: step.names[name] for name in kept})
     if isinstance(step, steps.Cast):
         return replace(step, types={name: step.types[name] for name in kept})
-    if isinstance(step, steps.FillMissing):
-        if step.strategy is not None:
-            return replace(step, columns=kept)
+    if isinstance(step, steps.FillMissing) and step.strategy is None:
         return replace(step, values={name: step.values[name] for name in kept})
-    return step
+    columns: steps.Step = replace(step, columns=kept)  # type: ignore[call-arg]  # all others that name columns
+    return columns

@@ -134,7 +134,7 @@ def cast(types: Mapping[str, Any], *, errors: str = "raise") -> Cast:
 
 
 def filter(condition: str) -> Filter:  # noqa: A001  (the word that everybody looks for)
-    """Keep the rows for which a SQL expression over the columns is true: ``age > 18 AND city IS NOT NULL``."""
+    """Keep the rows for which a SQL expression is true: ``age > 18 AND city IS NOT NULL``."""
     return Filter(arguments.text("filter", condition))
 
 

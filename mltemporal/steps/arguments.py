@@ -23,6 +23,11 @@ def share(what: str, value: Any) -> float:
 
 
 def names(word: str, value: Names | None) -> tuple[str, ...] | None:
+    """Return columns as a tuple; None stands for a choice of the step's own.
+
+    Raises:
+        InvalidRequest: there are none, one is no text, or one is named twice.
+    """
     if value is None:
         return None
     names = (value,) if isinstance(value, str) else tuple(value)
@@ -39,28 +44,49 @@ def names(word: str, value: Names | None) -> tuple[str, ...] | None:
 
 
 def mapping(word: str, value: Any) -> dict[str, Any]:
+    """Return a mapping by column.
+
+    Raises:
+        InvalidRequest: it is none.
+    """
     if not isinstance(value, Mapping) or not all(isinstance(name, str) for name in value):
         raise InvalidRequest(f"{word} got {value!r}", f'pass a mapping by column: {word}({{"column": ...}})')
     return dict(value)
 
 
 def some(word: str, value: dict[str, Any]) -> dict[str, Any]:
+    """Return a mapping that is not empty.
+
+    Raises:
+        InvalidRequest: it is.
+    """
     if not value:
         raise InvalidRequest(f"{word} names no column", f'write {word}({{"column": ...}})')
     return value
 
 
 def text(word: str, value: Any) -> str:
+    """Return text that is not blank.
+
+    Raises:
+        InvalidRequest: it is none.
+    """
     if not isinstance(value, str) or not value.strip():
         raise InvalidRequest(f"{word} got {value!r} instead of text", f"write {word} with text in quotes")
     return value
 
 
 def type_name(kind: Any) -> str:
+    """Return the name of a type that is given as text, as a Python type or as NumPy's."""
     return kind.__name__ if isinstance(kind, type) else str(kind)
 
 
 def one_of(word: str, name: str, value: Any, allowed: tuple[str, ...]) -> str:
+    """Return a word that is among the ``allowed``.
+
+    Raises:
+        InvalidRequest: it is not.
+    """
     if value not in allowed:
         raise InvalidRequest(
             f"{word}({name}={value!r}) is not known", f"{name} is one of {', '.join(allowed)}"
