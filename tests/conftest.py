@@ -21,6 +21,11 @@ def pytest_configure(config):
     os.environ["MLTEMPORAL_TEMPORAL"] = "embedded"
 
 
+def pytest_collection_modifyitems(items):
+    """The long ones come first: the short ones fill what is left of the workers' time."""
+    items.sort(key=lambda item: (item.path.suffix != ".ipynb", "unit" in item.path.parts))
+
+
 def pytest_unconfigure(config):
     """Stop what the notebooks started."""
     settings = load_settings()

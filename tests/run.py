@@ -13,12 +13,15 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 SCRIPTS = Path(sysconfig.get_path("scripts"))
 
+SIDE_BY_SIDE = ("-n", "2", "--dist", "loadfile", "--no-loadscope-reorder")
+"""Two processes share the test files, in the order of tests/conftest.py: much of the time is waiting."""
+
 CHECKS = (
     ("ruff", "format", "--check", "."),
     ("ruff", "check", "."),
     ("mypy",),
     ("lint-imports",),
-    ("pytest", "--nbmake", "tests", "notebooks"),
+    ("pytest", *SIDE_BY_SIDE, "--nbmake", "tests", "notebooks"),
 )
 
 

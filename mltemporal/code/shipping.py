@@ -105,6 +105,10 @@ class _Limited(io.BytesIO):
         return super().write(data)
 
 
+_NO_FILE = "<dynamic-code>"
+"""What cloudpickle says from 3.1.3 on instead of a function's file, which a traceback should name."""
+
+
 class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
     """Notes what the pickled functions import, and lets modules travel that refer to each other."""
 
@@ -119,6 +123,9 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
         if isinstance(obj, ModuleType) and is_own(obj):
             state = {name: value for name, value in vars(obj).items() if name not in _NOT_SHIPPED}
             return _new_module, (obj.__name__,), state, None, None, _fill_module
+        if isinstance(obj, CodeType):
+            make, parts = self.dispatch_table[CodeType](obj)
+            return make, tuple(obj.co_filename if part == _NO_FILE else part for part in parts)
         reduced = super().reducer_override(obj)
         if isinstance(obj, FunctionType) and reduced is not NotImplemented and not isinstance(reduced, str):
             self.imported |= {module.__name__: module for module in imported_by(obj)}

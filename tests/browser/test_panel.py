@@ -14,16 +14,42 @@ presenter.launched(job)
 """
 
 
+END = "job.command_soon('cancel')  # the scripted job goes to its last view"
+END_LATER = """
+import threading
+def end():
+    {wait}
+    {end}
+threading.Thread(target=end, daemon=True).start()
+"""
+
+
 def launch(steps, more=""):
     return LAUNCH.format(steps=steps, more=more)
+
+
+@pytest.fixture
+def gate(tmp_path):
+    """A file that `blocked_by` waits for."""
+    return tmp_path / "open"
+
+
+def blocked_by(gate):
+    return f"import pathlib, time\nwhile not pathlib.Path({str(gate)!r}).exists(): time.sleep(0.05)"
+
+
+def ended_by(gate):
+    """The job ends, and the kernel is free until then."""
+    wait = blocked_by(gate).replace("\n", "\n    ")
+    return END_LATER.format(wait=wait, end=END)
 
 
 def shown(page, selector):
     return page.locator(selector).filter(visible=True).count()
 
 
-def test_the_panel_moves_while_a_later_cell_blocks_and_ends_as_lasting_html(open_notebook):
-    lab = open_notebook(launch(40), "import time; time.sleep(3)")
+def test_the_panel_moves_while_a_later_cell_blocks_and_ends_as_lasting_html(open_notebook, gate):
+    lab = open_notebook(launch(1000), blocked_by(gate), END)
     page = lab.page
 
     lab.run_all()
@@ -35,6 +61,7 @@ def test_the_panel_moves_while_a_later_cell_blocks_and_ends_as_lasting_html(open
         "(before) => document.querySelector('.mlt-done').textContent !== before", arg=before
     )
     assert "[*]:" in page.inner_text(".jp-Notebook"), "the later cell still blocks"
+    gate.touch()
     page.wait_for_selector(".mltemporal-job:has-text('succeeded')")
     page.wait_for_selector(".mlt", state="detached")
     static, live = lab.save().cells[0].outputs
@@ -43,8 +70,8 @@ def test_the_panel_moves_while_a_later_cell_blocks_and_ends_as_lasting_html(open
     assert [] == lab.errors
 
 
-def test_cancel_is_heard_while_a_cell_blocks(open_notebook):
-    lab = open_notebook(launch(300, "end=JobStatus.CANCELLED"), "import time; time.sleep(15)")
+def test_cancel_is_heard_while_a_cell_blocks(open_notebook, gate):
+    lab = open_notebook(launch(1000, "end=JobStatus.CANCELLED"), blocked_by(gate))
     page = lab.page
     lab.run_all()
     page.wait_for_selector(".mlt[data-status=running]")
@@ -59,8 +86,8 @@ def test_cancel_is_heard_while_a_cell_blocks(open_notebook):
     assert "[*]:" in page.inner_text(".jp-Notebook"), "the later cell still blocks"
 
 
-def test_a_reloaded_page_shows_the_job_with_all_its_points(open_notebook):
-    lab = open_notebook(launch(150))
+def test_a_reloaded_page_shows_the_job_with_all_its_points(open_notebook, gate):
+    lab = open_notebook(launch(1000) + ended_by(gate))
     page = lab.page
     lab.run_all()
     page.wait_for_selector(".mlt[data-status=running] .mlt-chart")
@@ -69,7 +96,8 @@ def test_a_reloaded_page_shows_the_job_with_all_its_points(open_notebook):
     page.reload()
 
     page.wait_for_selector(".mlt[data-status=running] .mlt-chart")
-    page.wait_for_selector(".mlt[data-status=succeeded]", timeout=60_000)
+    gate.touch()
+    page.wait_for_selector(".mlt[data-status=succeeded]")
     assert "0.5" == page.inner_text(".mlt-metrics td")
     canvas = page.locator(".mlt-chart .u-over").first
     canvas.hover(position={"x": 1, "y": 20})
@@ -95,12 +123,14 @@ def test_after_a_kernel_restart_the_saved_notebook_shows_the_static_form_alone(o
     assert 0 == shown(page, ".jp-OutputArea-child:has-text('model not found')")
 
 
-def test_nothing_from_a_job_runs_as_script(open_notebook):
-    lab = open_notebook(launch(30, """name='<img src=x onerror="window.hacked=1">'"""))
+def test_nothing_from_a_job_runs_as_script(open_notebook, gate):
+    name = """name='<img src=x onerror="window.hacked=1">'"""
+    lab = open_notebook(launch(1000, name) + ended_by(gate))
     page = lab.page
     lab.run_all()
 
     page.wait_for_selector(".mlt-name:has-text('onerror')")
+    gate.touch()
     page.wait_for_selector(".mltemporal-job:has-text('onerror')")
 
     assert page.evaluate("window.hacked === undefined")
@@ -108,7 +138,7 @@ def test_nothing_from_a_job_runs_as_script(open_notebook):
 
 @pytest.mark.parametrize("theme", ["JupyterLab Light", "JupyterLab Dark"])
 def test_the_panel_is_legible_in_both_themes(open_notebook, theme):
-    lab = open_notebook(launch(300))
+    lab = open_notebook(launch(1000))
     page = lab.page
     lab.command("apputils:change-theme", {"theme": theme})
     lab.run_all()

@@ -105,7 +105,8 @@ class Cluster:
         self._waiting[name].add(changed)
         try:
             with suppress(TimeoutError):
-                await asyncio.wait_for(changed.wait(), within_s)
+                async with asyncio.timeout(within_s):  # before Python 3.12 `wait_for` may lose a cancellation
+                    await changed.wait()
         finally:
             self._waiting[name].discard(changed)
             if not self._waiting[name]:
