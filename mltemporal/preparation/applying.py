@@ -83,21 +83,20 @@ class _Part:
 
     def __exit__(self, kind: object, *_: object) -> None:
         if kind is None and self._rows:
-            self._write()
+            self._write(self._rows)
         self._writer.close()
 
     def add(self, table: Any) -> None:
         """Append rows; the hidden columns are left out."""
         self._waiting.append(fitting(table, self._schema, "what the steps made"))
         self._rows += table.num_rows
-        if self._rows >= ROW_GROUP_ROWS:
-            self._write()
+        while self._rows >= ROW_GROUP_ROWS:
+            self._write(ROW_GROUP_ROWS)
 
-    def _write(self) -> None:
+    def _write(self, rows: int) -> None:
         import pyarrow as pa
 
         table = pa.concat_tables(self._waiting)
-        whole = max(ROW_GROUP_ROWS, table.num_rows) if table.num_rows < ROW_GROUP_ROWS else ROW_GROUP_ROWS
-        self._writer.write_table(table.slice(0, whole), row_group_size=ROW_GROUP_ROWS)
-        rest = table.slice(whole)
-        self._waiting, self._rows = ([rest], rest.num_rows) if rest.num_rows else ([], 0)
+        self._writer.write_table(table.slice(0, rows), row_group_size=rows)
+        self._rows -= rows
+        self._waiting = [table.slice(rows)] if self._rows else []

@@ -81,9 +81,9 @@ def bound(engine: Engine, step: steps.Step, state: State, empty: Any) -> tuple[S
     types = engine.types(empty)
     reads(step, visible(types), engine)
     select, after = _tried(engine, step, state, empty, types)
+    check_names(after.column_names, in_words(step))
     if isinstance(step, steps.Derive) and (casts := _decimals(engine, step, after)):
         select, after = _tried(engine, step, replace(state, values=casts), empty, types)
-    check_names(after.column_names, in_words(step))
     return select, after
 
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from mltemporal import steps
 from mltemporal.code import CapturedCode
 from mltemporal.errors import InvalidRequest
 from mltemporal.preparation.binding import bound, check_names, check_new, named, reads
-from mltemporal.preparation.compiling import in_sql
+from mltemporal.preparation.compiling import fills, in_sql
 from mltemporal.preparation.engine import Engine
 from mltemporal.preparation.fitting import learns
 from mltemporal.preparation.naming import HIDDEN
@@ -50,10 +50,11 @@ def parse_steps(
     notes = _Leaks(tuple(planned), target).check()
     known = _Known(columns)
     with Engine() as engine:
-        for step in planned:
+        for place, step in enumerate(planned):
             check_new(step)
             notes += _target_notes(step, known, engine, target)
-            known.take(engine, step, target)
+            planned[place] = _with_columns(step, known, engine, target)
+            known.take(engine, planned[place], target)
     if target is not None and not known.rest and target not in known.names:
         raise InvalidRequest(
             f"the target {target!r} is not among the columns after the steps",
@@ -81,6 +82,21 @@ def _with_split(planned: list[steps.Step], test_size: float | None) -> list[step
             "leave test_size out: the step says it",
         )
     return [steps.Split(test_size=arguments.share("test_size", test_size)), *planned]
+
+
+def _with_columns(step: steps.Step, known: _Known, engine: Engine, target: str | None) -> steps.Step:
+    """Return the step with the columns that it fills, where it was left to us: never the target."""
+    if not isinstance(step, steps.FillMissing) or step.strategy is None or step.columns:
+        return step
+    if known.rest:
+        raise InvalidRequest(
+            f"{step!r}: which columns there are after the steps before it, only the rows will tell",
+            "name the columns: columns=[...]",
+        )
+    names = [fill.column for fill in fills(step, engine.types(known.empty)) if fill.column != target]
+    if not names:
+        raise InvalidRequest(f"{step!r}: no column holds numbers", "name the columns, or use most_frequent")
+    return replace(step, columns=tuple(names))
 
 
 @dataclass(frozen=True)
@@ -197,6 +213,11 @@ class _Known:
             self.rest = True
         elif not in_sql(step):
             return
+        elif isinstance(step, steps.Encode) and step.method == "onehot":
+            if touched <= set(self.names) - set(self._untold):
+                bound(engine, step, State(values={name: ["?"] for name in step.columns}), self.empty)
+            self._keep([name for name in self.names if name not in step.columns])
+            self.rest = True
         elif touched & set(self._untold) or not touched <= set(self.names):
             self._assume(step)
         else:
@@ -206,7 +227,6 @@ class _Known:
             if isinstance(step, steps.Rename):
                 self._untold = {step.names.get(name, name): type_ for name, type_ in self._untold.items()}
             self._untold = {name: type_ for name, type_ in self._untold.items() if name in self.names}
-            self.rest |= isinstance(step, steps.Encode) and step.method == "onehot"
 
     def _assume(self, step: steps.Step) -> None:
         """Go through a step over columns of which too little is known to try it."""
@@ -217,9 +237,6 @@ class _Known:
             self.rest |= len(self.names) < len(step.columns)
         elif isinstance(step, steps.Drop):
             self._keep([name for name in self.names if name not in step.columns])
-        elif isinstance(step, steps.Encode) and step.method == "onehot":
-            self._keep([name for name in self.names if name not in step.columns])
-            self.rest = True
         elif isinstance(step, steps.Rename):
             self.empty = self.empty.rename_columns([step.names.get(name, name) for name in self.names])
             self._untold = {step.names.get(name, name): type_ for name, type_ in self._untold.items()}

@@ -184,6 +184,8 @@ def _encode(step: steps.Encode, types: Types, state: State) -> Select:
             if grouped:
                 other = f"CAST({code} IS NULL AND NOT {missing(name, types)} AS TINYINT)"
                 columns.append(f"{other} AS {quoted(made[-1])}")
+    if not columns:
+        raise InvalidRequest(f"{step!r} leaves no column, as there are no categories", "keep another column")
     return Select(", ".join(columns))
 
 

@@ -61,6 +61,8 @@ class Expression:
         """
         lowered = {name.lower(): name for name in known if not name.startswith(HIDDEN)}
         for name in self.names:
+            if name.lower() in CLOCK_AND_CHANCE and name.lower() not in lowered:
+                raise _another_each_time(where, self.text, name)
             if name.lower() not in lowered:
                 hint = " (text is written 'in single quotes')" if " " in name else ""
                 raise unknown(
@@ -135,11 +137,9 @@ def _checked(node: Any, text: str, where: str, depth: int) -> Iterator[str]:
 
 def _check_function(node: dict[str, Any], text: str, where: str) -> None:
     name = str(node["function_name"]).lower()
-    if name in CLOCK_AND_CHANCE:
-        raise InvalidRequest(
-            f"{where}: {shown(text)!r} calls {name}(), which gives another value each time",
-            "write the value itself: a step that runs again must give the same rows",
-        )
+    clock = name == "age" and len(node.get("arguments", ())) == 1  # since today, with one argument
+    if name in CLOCK_AND_CHANCE or clock:
+        raise _another_each_time(where, text, f"{name}()")
     if name in ROWS_TOGETHER or node.get("filter") or node.get("distinct") or node.get("export_state"):
         raise InvalidRequest(
             f"{where}: {shown(text)!r} calls {name}(), which looks at many rows at once",
@@ -150,6 +150,13 @@ def _check_function(node: dict[str, Any], text: str, where: str) -> None:
         raise _refused(where, text, f"{name}()")
     if (node.get("order_bys") or {}).get("orders"):
         raise _refused(where, text, "ORDER BY")
+
+
+def _another_each_time(where: str, text: str, what: str) -> InvalidRequest:
+    return InvalidRequest(
+        f"{where}: {shown(text)!r} uses {what}, which gives another value each time",
+        "write the value itself: a step that runs again must give the same rows",
+    )
 
 
 def _refused(where: str, text: str, what: str) -> InvalidRequest:

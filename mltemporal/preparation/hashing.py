@@ -19,7 +19,7 @@ _CHUNK = 8192
 """Rows at a time, so that what is computed on stays in the processor's cache."""
 _MISSING = np.uint64(0x9AE16A3B2F90404F)
 _LENGTH = np.uint64(0xC2B2AE3D27D4EB4F)
-_POWERS = np.cumprod(np.full(4096, 0x9E3779B97F4A7C15, dtype=np.uint64))
+_POWERS = np.cumprod(np.array([1, *[0x9E3779B97F4A7C15] * 4095], dtype=np.uint64))
 _FIRST_BYTES = np.array([(1 << 8 * count) - 1 for count in range(9)], dtype=np.uint64)
 """Masks, by how many of a word's bytes count."""
 
@@ -76,7 +76,7 @@ def _numbers(array: Any) -> Numbers:
     numbers: Numbers
     if kinds.is_boolean(type_) or kinds.is_integer(type_):
         numbers = _filled(array.cast(pa.int64(), safe=False), 0).view(np.uint64).copy()
-    elif kinds.is_floating(type_):
+    elif kinds.is_floating(type_) or kinds.is_decimal(type_):
         return _of_floats(_filled(array.cast(pa.float64()), np.nan))
     elif (
         kinds.is_date(type_) or kinds.is_timestamp(type_) or kinds.is_time(type_) or kinds.is_duration(type_)

@@ -90,7 +90,8 @@ def fill_missing(
     Args:
         values: column to strategy (``mean``, ``median``, ``most_frequent``) or to the value itself, as in
             ``{"age": "median", "city": "unknown"}``; or one strategy.
-        columns: what the one strategy is for; None: every column that it fits (numbers, for a mean).
+        columns: what the one strategy is for; None: every column that it fits (numbers, for a mean) but
+            the target.
         strategy: the one strategy; with ``constant``, ``value`` is filled in, whatever word it is.
         value: what ``constant`` fills in.
 
@@ -113,6 +114,10 @@ def fill_missing(
         raise InvalidRequest(
             f"fill_missing(strategy={strategy!r}) {'needs a value' if value is None else 'takes no value'}",
             'write fill_missing(strategy="constant", value=0, columns=[...])',
+        )
+    if strategy == "constant" and columns is None:
+        raise InvalidRequest(
+            "fill_missing with a constant needs columns", 'add columns=["age"], or write fill_missing({"age": 0})'
         )
     return FillMissing(columns=arguments.names("fill_missing", columns), strategy=strategy, value=value)
 
