@@ -19,9 +19,14 @@ export function number(value) {
   return String(Number(value.toPrecision(4)));
 }
 
-/** Steps a second, or seconds a step when it is slow. */
-export function rate(stepsPerSecond) {
-  return stepsPerSecond >= 1
-    ? `${number(Number(stepsPerSecond.toPrecision(3)))} steps/s`
-    : `${number(Number((1 / stepsPerSecond).toPrecision(3)))} s/step`;
+/** A count with its thousands apart: 51955 → "51,955". */
+export function count(value) {
+  return value.toLocaleString("en-US");
+}
+
+/** Steps (or rows) a second, or seconds a step when it is slow. */
+export function rate(perSecond, unit) {
+  return perSecond >= 1
+    ? `${count(Number(perSecond.toPrecision(3)))} ${unit}s/s`
+    : `${number(Number((1 / perSecond).toPrecision(3)))} s/${unit}`;
 }

@@ -1,7 +1,7 @@
 // One panel on the page: its elements are made once, and then only told what changed.
 import { Charts } from "./charts.js";
 import { element, say } from "./dom.js";
-import { duration, number, rate } from "./format.js";
+import { count, duration, number, rate } from "./format.js";
 
 const FINAL = new Set(["succeeded", "failed", "cancelled"]);
 const FEEDBACK = { cancel: "cancelling …", pause: "pausing …", resume: "resuming …" };
@@ -145,8 +145,8 @@ export class View {
     this.fill.style.width = `${100 * share}%`;
     if (known) this.bar.setAttribute("aria-valuenow", Math.round(100 * share));
     const percent = known ? `  ·  ${Math.floor((100 * step) / total)} %` : "";
-    say(this.done, status === "succeeded" ? "" : known ? `${step} / ${total}${percent}` : step === null ? "" : `step ${step}`);
-    say(this.pace, status === "running" && state.rate > 0 ? rate(state.rate) : "");
+    say(this.done, status === "succeeded" ? "" : known ? `${count(step)} / ${count(total)}${percent}` : step === null ? "" : `${state.unit} ${count(step)}`);
+    say(this.pace, status === "running" && state.rate > 0 ? rate(state.rate, state.unit) : "");
   }
 
   #tick() {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { duration, number, rate } from "../src/format.js";
+import { count, duration, number, rate } from "../src/format.js";
 import { Store } from "../src/store.js";
 
 const bytes = (...numbers) => new DataView(new Float64Array(numbers).buffer);
@@ -61,5 +61,7 @@ test("a long series stays bounded and keeps its peak", () => {
 test("numbers and durations read well", () => {
   assert.deepEqual([0.97312, 1200, 1.234e-5, NaN].map(number), ["0.9731", "1200", "1.23e-5", "–"]);
   assert.deepEqual([3.2, 125, 3840, 93_784].map(duration), ["3 s", "2 min 5 s", "1 h 4 min", "1 d 2 h"]);
-  assert.deepEqual([16.44, 0.25].map(rate), ["16.4 steps/s", "4 s/step"]);
+  assert.deepEqual([rate(16.44, "step"), rate(0.25, "row")], ["16.4 steps/s", "4 s/row"]);
+  assert.equal(rate(51955, "row"), "52,000 rows/s");
+  assert.equal(count(224910), "224,910");
 });

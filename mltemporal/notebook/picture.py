@@ -64,6 +64,7 @@ class Picture:
             "step": self.pace.step,
             "total": self.pace.total,
             "rate": self.pace.rate,
+            "unit": "step" if view.kind in ("", "training") else "row",
             "eta_at": self.pace.eta_at,
             "axis": self.curves.axis,
             "origin": self.curves.origin,

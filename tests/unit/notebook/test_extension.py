@@ -69,7 +69,7 @@ def test_unloading_leaves_nothing(shell):
 
     assert before == (set(shell.user_ns), len(shell.Completer.custom_matchers))
     assert None is shell.find_line_magic("mltemporal")
-    assert None is handles._presenter
+    assert None is handles.presenter()
 
 
 def test_a_stack_that_cannot_start_is_told_and_loading_goes_on(shell, capsys, monkeypatch):
