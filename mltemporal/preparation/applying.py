@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import ExitStack, closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from mltemporal.dataset.files import Files
+from mltemporal.preparation.engine import Engine
 from mltemporal.preparation.fitted import Fitted
 from mltemporal.preparation.naming import TEST
 from mltemporal.preparation.rows import Rows
-from mltemporal.preparation.sources import fitting
+from mltemporal.preparation.sources import fitting, readable
 from mltemporal.specs import Shard
 
 ROW_GROUP_ROWS = 120_000
@@ -43,7 +45,9 @@ def apply_shard(
     """
     rows = {"rows_in": 0, **dict.fromkeys(write, 0)}
     with ExitStack() as stack:
-        source = stack.enter_context(Rows(fitted, files, shard, memory_mib=memory_mib, scratch=scratch))
+        alone = replace(files, files=(files.files[shard.file],))
+        engine = stack.enter_context(Engine(memory_mib=memory_mib, scratch=scratch, readable=readable(alone)))
+        source = Rows(fitted, files, shard, engine)
         parts = {part: stack.enter_context(_Part(path, fitted.output)) for part, path in write.items()}
         for table in stack.enter_context(closing(source.tables())):
             for part, made in _by_part(table):

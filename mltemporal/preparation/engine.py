@@ -6,7 +6,7 @@ a setting, even one that `expressions` would have let through; what memory does 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -33,7 +33,7 @@ class Engine:
         memory_mib: what it may hold before it spills.
         threads: how many it computes with; with one, rows keep their order and sums their last digit.
         scratch: the folder that it spills into; None: it does not.
-        readable: the one file that `scan` may read; None: none.
+        readable: the files that `scan` may read.
     """
 
     def __init__(
@@ -42,14 +42,14 @@ class Engine:
         memory_mib: int = 256,
         threads: int = 1,
         scratch: str | None = None,
-        readable: str | None = None,
+        readable: Sequence[str] = (),
     ) -> None:
         import duckdb
 
         config = {"memory_limit": f"{memory_mib}MiB", "threads": threads, "temp_directory": scratch or ""}
         self._connection = duckdb.connect(":memory:", config=config)
-        if readable is not None:
-            self._connection.execute(f"SET allowed_paths = [{literal(readable)}]")
+        if readable:
+            self._connection.execute(f"SET allowed_paths = [{', '.join(map(literal, readable))}]")
         for lock in _LOCKS:
             self._connection.execute(lock)
 
@@ -64,7 +64,7 @@ class Engine:
         return self._connection.from_arrow(table).query("batch", query).to_arrow_table()
 
     def scan(self, query: str) -> Iterator[Any]:
-        """Yield what ``query`` makes of the readable file, as arrow tables; other calls may come between."""
+        """Yield what ``query`` makes of a readable file, as arrow tables; other calls may come between."""
         import pyarrow as pa
 
         with self._connection.cursor() as reading:
@@ -93,6 +93,11 @@ class Engine:
         """Whether the engine has a table of that name."""
         query = "SELECT 1 FROM duckdb_tables() WHERE table_name = ?"
         return bool(self._connection.execute(query, [name]).fetchall())
+
+    def forget(self) -> None:
+        """Drop the engine's own tables."""
+        for (name,) in self._connection.execute("SELECT table_name FROM duckdb_tables()").fetchall():
+            self._connection.execute(f"DROP TABLE {quoted(name)}")
 
     def batches(self, query: str) -> Iterator[Any]:
         """Yield the rows of a query over the engine's own tables as record batches."""

@@ -6,6 +6,7 @@ other and learn from different columns share a pass.
 
 from __future__ import annotations
 
+import inspect
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -63,28 +64,29 @@ def fit(
     """
     schema = schema_of(files).remove_metadata()
     check_names(schema.names, "the dataset")
-    passes = Passes(
-        files=files, shards=shards, scratch=scratch, memory_mib=memory_mib, threads=threads, beat=beat
-    )
     fitted = Fitted(plan=plan, schema=schema)
-    place = 0
-    while place < len(plan.steps):
-        step = plan.steps[place]
-        together = _together(plan.steps, place)
-        if isinstance(step, steps.DropDuplicates):
-            fitted = find_duplicates(passes, fitted, place)
-        elif isinstance(step, steps.Split) and step.stratify:
-            fitted = _count_classes(passes, fitted, place, step)
-        elif isinstance(step, Called):
-            fitted = _try_function(passes, fitted, place, step)
-        elif isinstance(step, Transformed):
-            fitted = _fit_transformer(passes, fitted, place, step)
-        elif together:
-            fitted = learn(passes, fitted, together)
-        place += max(1, len(together))
-    with passes.engine() as engine:
-        after = pipeline(fitted, engine, shard=shards[0].index).schema
+    with Passes(files, shards, scratch=scratch, memory_mib=memory_mib, threads=threads, beat=beat) as passes:
+        place = 0
+        while place < len(plan.steps):
+            together = _together(plan.steps, place)
+            fitted = learn(passes, fitted, together) if together else _fit_step(passes, fitted, place)
+            place += max(1, len(together))
+        with passes.engine() as engine:
+            after = pipeline(fitted, engine, shard=shards[0].index).schema
     return _with_output(fitted, after)
+
+
+def _fit_step(passes: Passes, fitted: Fitted, place: int) -> Fitted:
+    step = fitted.plan.steps[place]
+    if isinstance(step, steps.DropDuplicates):
+        return find_duplicates(passes, fitted, place)
+    if isinstance(step, steps.Split) and step.stratify:
+        return _count_classes(passes, fitted, place, step)
+    if isinstance(step, Called):
+        return _try_function(passes, fitted, place, step)
+    if isinstance(step, Transformed):
+        return _fit_transformer(passes, fitted, place, step)
+    return fitted
 
 
 def _with_output(fitted: Fitted, after: Any) -> Fitted:
@@ -231,7 +233,7 @@ def _fit_transformer(passes: Passes, fitted: Fitted, place: int, step: Transform
             f"{in_words(step)}: {missing[0]!r} is not a column", f"columns are {before.names!r}"
         )
     transformer = fitted.code(step.code)
-    labels = [target] if target and target in before.names and _needs_target(transformer) else []
+    labels = [target] if target and target in before.names and _takes_target(transformer) else []
     wanted = columns + labels
     sample = Sample((passes.memory_mib << 20) // 2, fitted.plan.seed)
 
@@ -266,7 +268,7 @@ def _training(table: Any) -> Any:
     return table.filter(pc.invert(table.column(TEST))) if TEST in table.column_names else table
 
 
-def _needs_target(transformer: Any) -> bool:
-    from sklearn.utils import get_tags
-
-    return bool(get_tags(transformer).target_tags.required)
+def _takes_target(transformer: Any) -> bool:
+    """Whether ``fit`` takes the target beside the features, as scikit-learn's pipelines pass it."""
+    parameters = list(inspect.signature(transformer.fit).parameters.values())
+    return len(parameters) > 1 and parameters[1].kind is not inspect.Parameter.KEYWORD_ONLY

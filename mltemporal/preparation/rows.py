@@ -17,31 +17,17 @@ from mltemporal.specs import Shard
 
 
 class Rows:
-    """A shard, and the engine that steps through its rows.
+    """A shard, stepped through by an engine that may read its file.
 
     Local parquet files DuckDB reads by itself, in the same statement as the first steps; anything else
     comes as arrow batches. The rows that come out are the same.
     """
 
-    def __init__(
-        self, fitted: Fitted, files: Files, shard: Shard, *, memory_mib: int, scratch: str | None
-    ) -> None:
-        self._fitted, self._files, self._shard = fitted, files, shard
+    def __init__(self, fitted: Fitted, files: Files, shard: Shard, engine: Engine) -> None:
+        self._fitted, self._files, self._shard, self._engine = fitted, files, shard, engine
         self._stretch = stretch(files, shard, fitted.schema)
-        self.engine = Engine(
-            memory_mib=memory_mib,
-            threads=1,
-            scratch=scratch,
-            readable=None if self._stretch is None else self._stretch.path,
-        )
         self.read = 0
         """How many rows were read so far; all of them once `tables` has ended."""
-
-    def __enter__(self) -> Rows:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.engine.close()
 
     def tables(
         self, *, upto: int | None = None, wanted: Collection[str] | None = None
@@ -55,7 +41,7 @@ class Rows:
             InvalidDataset: the file does not parse, or a value does not fit a step.
             Exception: whatever a function or a transformer raises.
         """
-        prepared = pipeline(self._fitted, self.engine, shard=self._shard.index, upto=upto, wanted=wanted)
+        prepared = pipeline(self._fitted, self._engine, shard=self._shard.index, upto=upto, wanted=wanted)
         reading = self._in_batches(prepared) if self._stretch is None else self._by_duckdb(prepared)
         with closing(reading) as tables:
             for table in tables:
@@ -68,11 +54,11 @@ class Rows:
 
         assert self._stretch is not None
         schema = self._fitted.schema
-        types = self.engine.types(_read(schema).empty_table())
+        types = self._engine.types(_read(schema).empty_table())
         source = self._stretch.query(schema, types, numbered=numbered(self._fitted))
         try:
             with memory_told():
-                yield from self.engine.scan(prepared.head.over(f"({source})"))
+                yield from self._engine.scan(prepared.head.over(f"({source})"))
         except duckdb.Error as error:
             with closing(self._in_batches(prepared)) as tables:  # it fails there, too, and says where
                 for _ in tables:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import glob
 from collections.abc import Generator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from mltemporal.dataset.files import Files
@@ -97,8 +97,8 @@ class Stretch:
 def stretch(files: Files, shard: Shard, schema: Any) -> Stretch | None:
     """Return the shard as rows that DuckDB can read; None where arrow must: CSV, S3, uncommon types."""
     file = files.files[shard.file]
-    local = not file.path.startswith("s3://") and not glob.has_magic(file.path)
-    if files.format != "parquet" or not local or not all(map(_read_alike, schema.types)):
+    alone = replace(files, files=(file,))
+    if not readable(alone) or not all(map(_read_alike, schema.types)):
         return None
     with parquet(file) as opened:
         footer, own = opened.metadata, frozenset(opened.schema_arrow.names)
@@ -118,6 +118,17 @@ def stretch(files: Files, shard: Shard, schema: Any) -> Stretch | None:
         constants={name: values[shard.file] for name, values in files.partitions.items()},
         own=own,
     )
+
+
+def readable(files: Files) -> list[str]:
+    """Return the paths of the files that DuckDB can read; it takes those with a star in them for several."""
+    if files.format != "parquet":
+        return []
+    return [
+        file.path
+        for file in files.files
+        if not file.path.startswith("s3://") and not glob.has_magic(file.path)
+    ]
 
 
 def _read_alike(type_: Any) -> bool:

@@ -11,7 +11,7 @@ from mltemporal.preparation.binding import named, reads
 from mltemporal.preparation.engine import Engine
 from mltemporal.preparation.fitted import Fitted
 from mltemporal.preparation.naming import HIDDEN, listed
-from mltemporal.preparation.plan import in_words
+from mltemporal.preparation.plan import Plan, in_words
 from mltemporal.preparation.sources import fitting, read_as, restored
 from mltemporal.preparation.stages import REMOVING, Pipeline, pipeline
 
@@ -58,10 +58,10 @@ def _prepared(fitted: Fitted, names: tuple[str, ...]) -> tuple[Pipeline, Any, An
 def _without(fitted: Fitted, absent: frozenset[str], engine: Engine) -> tuple[steps.Step | None, ...]:
     """Return the steps without what speaks of ``absent`` columns.
 
-    Of the target, whatever is made of it is left out; any other column that is computed with is missed.
+    What only makes the target, or is made of it, is left out; any other that is computed with is missed.
     """
     planned: list[steps.Step | None] = []
-    lacking = absent & frozenset([fitted.plan.target])
+    lacking = absent & _makings_of_target(fitted.plan, engine)
     for step in fitted.plan.steps:
         if isinstance(step, REMOVING) or not absent:
             planned.append(None if isinstance(step, REMOVING) else step)
@@ -88,6 +88,20 @@ def _without(fitted: Fitted, absent: frozenset[str], engine: Engine) -> tuple[st
         else:
             planned.append(_named_without(step, touched) if touched else step)
     return tuple(planned)
+
+
+def _makings_of_target(plan: Plan, engine: Engine) -> frozenset[str]:
+    """Return the columns of the dataset that the target is made of: mostly itself, under its first name."""
+    makings = frozenset(filter(None, [plan.target]))
+    for step in reversed(plan.steps):
+        if isinstance(step, steps.Rename):
+            old = {new: name for name, new in step.names.items()}
+            makings = frozenset(old.get(name, name) for name in makings)
+        elif isinstance(step, steps.Derive):
+            for name in makings & frozenset(step.expressions):
+                used = reads(steps.Derive({name: step.expressions[name]}), [], engine, rest=True)
+                makings = (makings - {name}) | used
+    return makings
 
 
 def _moved(step: steps.Step, absent: frozenset[str]) -> frozenset[str]:

@@ -117,7 +117,8 @@ def fill_missing(
         )
     if strategy == "constant" and columns is None:
         raise InvalidRequest(
-            "fill_missing with a constant needs columns", 'add columns=["age"], or write fill_missing({"age": 0})'
+            "fill_missing with a constant needs columns",
+            'add columns=["age"], or write fill_missing({"age": 0})',
         )
     return FillMissing(columns=arguments.names("fill_missing", columns), strategy=strategy, value=value)
 

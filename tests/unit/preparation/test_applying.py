@@ -88,7 +88,9 @@ def test_missing_values_are_filled_by_what_the_training_part_says(prepare: Any, 
 def test_nan_is_missing_like_null(prepare: Any) -> None:
     table = pa.table({"x": [1.0, float("nan"), None, 3.0], "k": [1, 2, 3, 4]})
     assert [1, 4] == prepare(table, [steps.drop_missing()]).frame().k.tolist()
-    assert [1.0, 2.0, 2.0, 3.0] == prepare(table, [steps.fill_missing("mean", columns="x")]).frame().x.tolist()
+    assert [1.0, 2.0, 2.0, 3.0] == prepare(
+        table, [steps.fill_missing("mean", columns="x")]
+    ).frame().x.tolist()
 
 
 def test_a_filter_finds_nan_that_the_files_statistics_leave_out(prepare: Any) -> None:
@@ -113,16 +115,16 @@ def test_numbers_are_scaled_as_scikit_learn_does(prepare: Any, frame: pd.DataFra
 
 def test_categories_become_columns_of_zeros_and_ones(prepare: Any, frame: pd.DataFrame) -> None:
     made = prepare(frame, [steps.encode("city")]).frame()
-    assert ["id", "age", "weight", "height", "city_Bonn", "city_Köln", "city_it's", "label", "day"] == list(made)
+    assert ["id", "age", "weight", "height", "city_Bonn", "city_Köln", "city_it's", "label", "day"] == list(
+        made
+    )
     for city in ("Bonn", "Köln", "it's"):
         assert (frame.city == city).astype(int).tolist() == made[f"city_{city}"].tolist()
 
 
 def test_categories_become_their_place_in_order(prepare: Any) -> None:
     frame = pd.DataFrame({"k": [1, 1, 1, 1, 0], "c": ["b", "a", None, "b", "new"], "n": [10, 9, 8, 10, 7]})
-    made = prepare(
-        frame, [steps.split(time="k", test_from="1"), steps.encode(["c", "n"], "ordinal")], rows=5
-    )
+    made = prepare(frame, [steps.split(time="k", test_from="1"), steps.encode(["c", "n"], "ordinal")], rows=5)
     train = made.frame("train")
     assert ["new"] == [*made.fitted.state(1).values["c"]]
     assert [0] == train.c.tolist()
@@ -131,7 +133,7 @@ def test_categories_become_their_place_in_order(prepare: Any) -> None:
 
 
 def test_rare_categories_share_one_code(prepare: Any) -> None:
-    frame = pd.DataFrame({"c": list("aaabbcd") + [None]})
+    frame = pd.DataFrame({"c": [*list("aaabbcd"), None]})
     onehot = prepare(frame, [steps.encode("c", max_categories=3)]).frame()
     assert ["c_a", "c_b", "c_other"] == list(onehot)
     assert [0, 0, 0, 0, 0, 1, 1, 0] == onehot.c_other.tolist()
@@ -150,7 +152,9 @@ def test_too_many_categories_are_refused_with_what_to_do(prepare: Any) -> None:
 
 def test_a_value_that_cannot_be_cast_is_named(prepare: Any) -> None:
     frame = pd.DataFrame({"a": ["1", "x"]})
-    with pytest.raises(InvalidDataset, match=r"cast\(\{'a': 'int64'\}\) failed: Could not convert string 'x'"):
+    with pytest.raises(
+        InvalidDataset, match=r"cast\(\{'a': 'int64'\}\) failed: Could not convert string 'x'"
+    ):
         prepare(frame, [steps.cast({"a": "int64"})])
     made = prepare(frame, [steps.cast({"a": "int64"}, errors="coerce")])
     assert [1, None] == made.parts["dataset"].column("a").to_pylist()
@@ -179,7 +183,12 @@ def test_an_interval_is_refused_as_parquet_has_none(prepare: Any, frame: pd.Data
 
 
 PLANS: list[Any] = [
-    [steps.split(), steps.filter("age > 18"), steps.fill_missing({"weight": "mean"}), steps.derive(x="weight / 2")],
+    [
+        steps.split(),
+        steps.filter("age > 18"),
+        steps.fill_missing({"weight": "mean"}),
+        steps.derive(x="weight / 2"),
+    ],
     [steps.split(stratify="city"), "drop_duplicates", steps.scale("age")],
     [steps.drop_duplicates(["age", "city"]), steps.split(group="city"), lambda frame: frame[frame.age > 3]],
     [steps.split(time="day"), steps.encode("city"), steps.rename(age="years")],
@@ -201,7 +210,11 @@ def test_a_rerun_writes_the_same_bytes_whoever_reads_the_files(
 
 
 def test_how_the_rows_are_cut_into_shards_changes_nothing(prepare: Any, frame: pd.DataFrame) -> None:
-    plan = [steps.split(stratify="city"), steps.drop_duplicates(["age", "city"]), steps.scale("age", "robust")]
+    plan = [
+        steps.split(stratify="city"),
+        steps.drop_duplicates(["age", "city"]),
+        steps.scale("age", "robust"),
+    ]
     one, many = prepare(frame, plan, shards=1), prepare(frame, plan, shards=3)
     assert 3 == len(many.rows)
     assert one.parts == many.parts

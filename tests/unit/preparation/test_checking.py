@@ -40,8 +40,14 @@ def tidy(frame: Any) -> Any:
 
 def test_steps_may_be_names_dicts_functions_and_transformers() -> None:
     plan = parsed(
-        ["drop_duplicates", {"filter": "age > 1"}, {"split": {"by": "age"}}, {"fill_missing": {"age": 0}}, tidy]
-        + [StandardScaler()]
+        [
+            "drop_duplicates",
+            {"filter": "age > 1"},
+            {"split": {"by": "age"}},
+            {"fill_missing": {"age": 0}},
+            tidy,
+            StandardScaler(),
+        ]
     )
     assert (
         "drop_duplicates()",
@@ -111,7 +117,9 @@ def test_leaks_are_refused_with_the_reason_and_what_to_do(planned: Any, part: st
 
 
 def test_what_learns_nothing_may_stand_before_the_split() -> None:
-    parsed([steps.fill_missing({"age": 0}), steps.drop_missing("day"), "drop_duplicates", tidy, steps.split()])
+    parsed(
+        [steps.fill_missing({"age": 0}), steps.drop_missing("day"), "drop_duplicates", tidy, steps.split()]
+    )
 
 
 def test_a_feature_made_of_the_target_is_warned_of() -> None:

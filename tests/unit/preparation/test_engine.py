@@ -48,7 +48,7 @@ def test_the_engine_is_locked_in(engine: Engine, file: Path, query: str) -> None
 def test_it_reads_the_one_file_that_it_is_for(tmp_path: Path, file: Path) -> None:
     other = tmp_path / "other.parquet"
     other.write_bytes(file.read_bytes())
-    with Engine(readable=str(file)) as engine:
+    with Engine(readable=[str(file)]) as engine:
         (table,) = engine.scan(f"FROM read_parquet({literal(str(file))})")
         assert [1, 2] == table.column("a").to_pylist()
         with pytest.raises(duckdb.Error):
@@ -62,7 +62,7 @@ def test_times_are_read_the_same_on_every_machine(engine: Engine) -> None:
 def test_other_calls_may_come_between_the_tables_of_a_scan(tmp_path: Path) -> None:
     path = tmp_path / "a.parquet"
     pq.write_table(pa.table({"a": range(200_000)}), path)
-    with Engine(readable=str(path)) as engine:
+    with Engine(readable=[str(path)]) as engine:
         sums = [
             engine.run("SELECT sum(a) AS s FROM batch", table).column("s")[0].as_py()
             for table in engine.scan(f"FROM read_parquet('{path}')")

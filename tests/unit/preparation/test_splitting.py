@@ -43,7 +43,7 @@ def test_a_row_stays_on_its_side_when_data_is_appended(prepare: Any, folder: Pat
     before = prepare(folder, [way])
     write(folder, "2.parquet", rows(500, 1000))
     after = prepare(folder, [way])
-    assert set(before.frame("test").id) == {id for id in after.frame("test").id if id < 1000}
+    assert set(before.frame("test").id) == {row for row in after.frame("test").id if row < 1000}
     assert {*range(1500)} == {*after.frame("train").id} | {*after.frame("test").id}
     assert 1500 == len(after.frame("train")) + len(after.frame("test"))
     if way.time is None:
@@ -114,7 +114,9 @@ def test_the_hash_is_the_one_it_always_was() -> None:
             "list": [[1, 2], None],
         }
     )
-    assert [12782424065231865988, 15939206444039250079] == [int(h) for h in row_hash(table, table.column_names, 7)]
+    assert [12782424065231865988, 15939206444039250079] == [
+        int(h) for h in row_hash(table, table.column_names, 7)
+    ]
 
 
 @pytest.mark.parametrize(
