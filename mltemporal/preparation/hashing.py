@@ -17,6 +17,7 @@ import numpy as np
 Numbers = np.ndarray[Any, np.dtype[np.uint64]]
 _CHUNK = 8192
 """Rows at a time, so that what is computed on stays in the processor's cache."""
+_HALF = np.uint64(32)
 _MISSING = np.uint64(0x9AE16A3B2F90404F)
 _LENGTH = np.uint64(0xC2B2AE3D27D4EB4F)
 _POWERS = np.cumprod(np.array([1, *[0x9E3779B97F4A7C15] * 4095], dtype=np.uint64))
@@ -28,17 +29,13 @@ def row_hash(table: Any, names: Sequence[str], seed: int) -> Numbers:
     """Return a 64-bit hash of each row's values in the columns ``names``, in whatever order these are."""
     factors = {name: _factor(name) for name in sorted(names)}
     start = mixed(np.array([seed], dtype=np.uint64))[0]
-    hashes = np.full(table.num_rows, start, dtype=np.uint64)
-    for name, factor in factors.items():
-        done = 0
-        for chunk in table.column(name).chunks:
-            for at in range(0, len(chunk), _CHUNK):
-                values = _numbers(chunk.slice(at, _CHUNK))
-                values ^= values >> np.uint64(32)  # a double's information is in its upper bits
-                values *= factor
-                hashes[done : done + len(values)] += values
-                done += len(values)
-    return mixed(hashes)
+    hashes = [np.empty(0, dtype=np.uint64)]
+    for batch in table.select(list(factors)).to_batches(max_chunksize=_CHUNK):
+        sums = np.full(batch.num_rows, start, dtype=np.uint64)
+        for column, factor in zip(batch.columns, factors.values(), strict=True):
+            sums += _numbers(column) * factor
+        hashes.append(mixed(sums))
+    return np.concatenate(hashes)
 
 
 def mixed(numbers: Numbers) -> Numbers:
@@ -64,7 +61,7 @@ def _factor(name: str) -> np.uint64:
 
 
 def _numbers(array: Any) -> Numbers:
-    """Return a number for each value, as a new array."""
+    """Return a number for each value; small ones must differ in their lower bits, which a factor spreads."""
     import pyarrow as pa
     import pyarrow.types as kinds
 
@@ -75,7 +72,7 @@ def _numbers(array: Any) -> Numbers:
         return np.full(len(array), _MISSING, dtype=np.uint64)
     numbers: Numbers
     if kinds.is_boolean(type_) or kinds.is_integer(type_):
-        numbers = _filled(array.cast(pa.int64(), safe=False), 0).view(np.uint64).copy()
+        numbers = _filled(array.cast(pa.int64(), safe=False), 0).view(np.uint64)
     elif kinds.is_floating(type_) or kinds.is_decimal(type_):
         return _of_floats(_filled(array.cast(pa.float64()), np.nan))
     elif (
@@ -91,7 +88,7 @@ def _numbers(array: Any) -> Numbers:
             pa.array([None if v is None else str(v) for v in array.to_pylist()], pa.string()), np.int32
         )
     if array.null_count:
-        numbers[array.is_null().to_numpy(zero_copy_only=False)] = _MISSING
+        numbers = np.where(array.is_null().to_numpy(zero_copy_only=False), _MISSING, numbers)
     return numbers
 
 
@@ -102,7 +99,8 @@ def _filled(array: Any, value: Any) -> Any:
 def _of_floats(values: Any) -> Numbers:
     with np.errstate(invalid="ignore"):
         whole = values.astype(np.int64)
-    numbers: Numbers = np.where(whole == values, whole.view(np.uint64), values.view(np.uint64))
+    bits = values.view(np.uint64)
+    numbers: Numbers = np.where(whole == values, whole.view(np.uint64), bits ^ (bits >> _HALF))
     missing = values != values  # noqa: PLR0124 (NaN)
     numbers[missing] = _MISSING
     return numbers
@@ -120,7 +118,7 @@ def _of_times(array: Any) -> Numbers:
         array = array.cast(pa.duration("us"), safe=False)
     else:
         array = array.cast(pa.timestamp("us", getattr(type_, "tz", None)), safe=False)
-    numbers: Numbers = _filled(array.view(pa.int64()), 0).view(np.uint64).copy()
+    numbers: Numbers = _filled(array.view(pa.int64()), 0).view(np.uint64)
     return numbers
 
 
@@ -140,13 +138,15 @@ def _of_bytes(array: Any, offsets_of: type) -> Numbers:
     words_at = np.ndarray((len(text) - 7,), dtype="<u8", buffer=text, strides=(1,))  # one begins at each byte
     starts = ends[:-1] - ends[0]
     if lengths.max() <= 8:
-        numbers += words_at[starts] & _FIRST_BYTES[lengths]
+        words = words_at[starts] & _FIRST_BYTES[lengths]
+        numbers += words ^ (words >> _HALF)
         return numbers
     counts = (lengths + 7) >> 3
     last = np.cumsum(counts)
     place = np.arange(last[-1]) - np.repeat(last - counts, counts)
     left = np.repeat(lengths, counts) - 8 * place
     words = words_at[np.repeat(starts, counts) + 8 * place] & _FIRST_BYTES[np.minimum(left, 8)]
+    words ^= words >> _HALF
     words *= _POWERS[place & 4095]
     sums = np.zeros(len(words) + 1, dtype=np.uint64)
     np.cumsum(words, out=sums[1:])

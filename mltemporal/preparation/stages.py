@@ -12,24 +12,21 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from mltemporal import steps
-from mltemporal.errors import InvalidDataset
-from mltemporal.preparation.binding import bound, check_names, reads
+from mltemporal.preparation.binding import bound, check_names, named, reads
 from mltemporal.preparation.code_stages import FunctionStage, TransformerStage
 from mltemporal.preparation.compiling import Select, in_sql, visible
-from mltemporal.preparation.engine import Engine, first_line, memory_told, quoted
+from mltemporal.preparation.engine import Engine, quoted
 from mltemporal.preparation.naming import HIDDEN, ROW, TEST
 from mltemporal.preparation.plan import Called, Transformed, in_words
+from mltemporal.preparation.row_stages import BY, ByClass, ByHash, Piece, Statement, Without
 from mltemporal.preparation.sources import read_as
-from mltemporal.preparation.splitting import Stratified, by_hash
+from mltemporal.preparation.splitting import Stratified
 from mltemporal.preparation.state import unpacked
 
 if TYPE_CHECKING:
     from mltemporal.preparation.fitted import Fitted
 
 Stage = Callable[[Any], Any]
-Piece = tuple[steps.Step | None, Select]
-"""A statement, and the step that it does; None: something of ours."""
-_BY = HIDDEN + "by_"
 REMOVING = (steps.Filter, steps.DropMissing, steps.DropDuplicates, steps.Split)
 """The steps that predictions pass over: each row that comes in comes out."""
 
@@ -38,7 +35,7 @@ REMOVING = (steps.Filter, steps.DropMissing, steps.DropDuplicates, steps.Split)
 class Pipeline:
     """What DuckDB does first, in one statement, and the stages after it."""
 
-    head: _Statement
+    head: Statement
     stages: list[Stage]
     schema: Any
     """Arrow's, of what comes out; the hidden columns included."""
@@ -65,7 +62,7 @@ class _Building:
     """A table without rows, as it is at this place of the plan."""
     stages: list[Stage] = field(default_factory=list)
     pending: list[Piece] = field(default_factory=list)
-    side: Stage | None = None
+    side: ByHash | None = None
     """Tells the side of the split, as soon as what DuckDB does until then is done."""
 
     def select(self, step: steps.Step | None, select: Select, empty: Any) -> None:
@@ -74,11 +71,11 @@ class _Building:
 
     def flush(self) -> None:
         if self.pending or not self.stages:
-            self.stages.append(_Statement(self.engine, self.pending))
+            self.stages.append(Statement(self.engine, self.pending))
             self.pending = []
         if self.side is not None:
             self.stages.append(self.side)
-            names = [name for name in self.empty.column_names if not name.startswith(_BY)]
+            names = [name for name in self.empty.column_names if not name.startswith(BY)]
             self.empty, self.side = _with(self.empty.select(names), TEST), None
 
     def add(self, stage: Stage, empty: Callable[[Any], Any] = lambda empty: empty) -> None:
@@ -86,15 +83,21 @@ class _Building:
         self.stages.append(stage)
         self.empty = empty(self.empty)
 
-    def split_by(self, names: Sequence[str], split: steps.Split, seed: int) -> None:
-        """Carry the columns' values of now along, for the hash that tells the side.
+    def split_by(self, names: Sequence[str], split: steps.Split, seed: int, after: Sequence[Any]) -> None:
+        """Carry along what the columns hold now, for the hash that tells the side.
 
-        So the hash is of fewer rows where some are dropped, and DuckDB's statement is not cut in two.
+        So the hash is of fewer rows where some are dropped, and DuckDB's statement is not cut in two. Columns
+        that the steps ``after`` leave alone, until somebody else takes over, need not be carried.
         """
-        carried = ", ".join(f"{quoted(name)} AS {quoted(f'{_BY}{at}')}" for at, name in enumerate(names))
-        select = Select(f"*, {carried}")
-        self.select(None, select, self.engine.run(select.over("batch"), self.empty))
-        self.side = _ByHash(tuple(names), split.test_size, seed)
+        changed = _changed(after, names)
+        values = {name: f"{BY}{at}" if name in changed else name for at, name in enumerate(names)}
+        if changed:
+            carried = ", ".join(
+                f"{quoted(name)} AS {quoted(values[name])}" for name in names if name in changed
+            )
+            select = Select(f"*, {carried}")
+            self.select(None, select, self.engine.run(select.over("batch"), self.empty))
+        self.side = ByHash(values, split.test_size, seed)
 
 
 def pipeline(
@@ -122,33 +125,35 @@ def pipeline(
     """
     plan = fitted.plan
     given = plan.steps if planned is None else planned
+    done = given[: len(given) if upto is None else upto]
     source = fitted.schema if schema is None else schema
     building = _Building(engine, _empty([read_as(each) for each in source]))
     if not predicting:
         if numbered(fitted):
             building.empty = _with(building.empty, ROW)
         if plan.split is not None and by_all(plan.split):
-            building.split_by(source.names, plan.split, plan.seed)
-    for place, step in enumerate(given[: len(given) if upto is None else upto]):
+            building.split_by(source.names, plan.split, plan.seed, done)
+    for place, step in enumerate(done):
         if step is None or (predicting and isinstance(step, REMOVING)):
             continue
         if in_sql(step):
             building.select(step, *bound(engine, step, fitted.state(place), building.empty))
         elif isinstance(step, steps.DropDuplicates):
             assert shard is not None
-            building.add(_Without(fitted.dropped(place, shard)))
+            building.add(Without(fitted.dropped(place, shard)))
         elif isinstance(step, steps.Split):
-            _split(fitted, building, place, step, shard)
+            _split(fitted, building, place, done, shard)
         else:
             building.flush()
             building.add(*_code_stage(fitted, building.empty, place, step, predicting))
             check_names(building.empty.column_names, in_words(step))
     if wanted is not None and (building.pending or not building.stages):
-        kept = [name for name in building.empty.column_names if name in wanted or name.startswith(HIDDEN)]
+        needed = {*wanted, *(building.side.values.values() if building.side else ())}
+        kept = [name for name in building.empty.column_names if name in needed or name.startswith(HIDDEN)]
         building.select(None, Select(", ".join(map(quoted, kept))), building.empty.select(kept))
     building.flush()
     head, *stages = building.stages
-    assert isinstance(head, _Statement)
+    assert isinstance(head, Statement)
     return Pipeline(head, stages, building.empty.schema)
 
 
@@ -167,15 +172,36 @@ def transformed_columns(step: Transformed, columns: list[str], target: str | Non
     return list(step.columns) if step.columns is not None else [name for name in columns if name != target]
 
 
-def _split(fitted: Fitted, building: _Building, place: int, split: steps.Split, shard: int | None) -> None:
+def _split(
+    fitted: Fitted, building: _Building, place: int, done: Sequence[steps.Step | None], shard: int | None
+) -> None:
+    split = done[place]
+    assert isinstance(split, steps.Split)
     if names := split.by or split.group:
         known = visible(dict.fromkeys(building.empty.column_names, ""))
         reads(split, known, building.engine)
-        building.split_by(names, split, fitted.plan.seed)
+        building.split_by(names, split, fitted.plan.seed, done[place + 1 :])
     elif split.stratify:
         assert shard is not None
         sides = Stratified(fitted.before(place, shard), split.test_size, fitted.plan.seed)
-        building.add(_ByClass(building.engine, split.stratify, sides), lambda empty: _with(empty, TEST))
+        building.add(ByClass(building.engine, split.stratify, sides), lambda empty: _with(empty, TEST))
+
+
+def _changed(after: Sequence[steps.Step | None], names: Sequence[str]) -> set[str]:
+    """Return which of ``names`` the steps change that DuckDB does in one go; their order is no change."""
+    changed: set[str] = set()
+    for step in after:
+        if step is None or isinstance(step, steps.Filter | steps.DropMissing | steps.Split):
+            continue
+        if not in_sql(step):
+            break
+        if isinstance(step, steps.Select):
+            changed |= set(names) - set(step.columns)
+        elif isinstance(step, steps.Rename):
+            changed |= {*step.names, *step.names.values()}
+        else:
+            changed |= set(step.expressions) if isinstance(step, steps.Derive) else set(named(step))
+    return changed & set(names)
 
 
 def _code_stage(
@@ -193,90 +219,6 @@ def _code_stage(
     others = [field for field in empty.schema if field.name not in columns]
     stage = TransformerStage(fitted.transformer(place), columns, step.label, schema=schema)
     return stage, lambda _: _empty([*others, *made])
-
-
-class _Statement:
-    """Steps that DuckDB does, nested into one statement."""
-
-    def __init__(self, engine: Engine, pieces: list[Piece]) -> None:
-        self._engine, self._pieces = engine, pieces
-
-    def over(self, source: str) -> str:
-        """Return the statement over a table or a statement in parentheses."""
-        for _, select in self._pieces:
-            source = f"({select.over(source)})"
-        return f"FROM {source}"
-
-    def __call__(self, table: Any) -> Any:
-        import duckdb
-
-        if not self._pieces:
-            return table
-        try:
-            with memory_told():
-                return self._engine.run(self.over("batch"), table)
-        except duckdb.Error as error:
-            raise self._blamed(table, error) from error
-
-    def _blamed(self, table: Any, error: Exception) -> InvalidDataset:
-        """Run step by step, to name the one that fails."""
-        import duckdb
-
-        for step, select in self._pieces:
-            try:
-                table = self._engine.run(select.over("batch"), table)
-            except duckdb.Error as reason:
-                if isinstance(step, steps.Cast):
-                    hint = 'write cast(..., errors="coerce") to make such values missing'
-                else:
-                    hint = "filter such rows out before it, or write TRY_CAST and CASE in the expression"
-                what = in_words(step) if step else "a step"
-                return InvalidDataset(f"{what} failed: {first_line(reason)}", hint)
-        return InvalidDataset(f"the steps failed: {first_line(error)}", "simplify them")
-
-
-@dataclass(frozen=True)
-class _ByHash:
-    """Adds whether a row is a test row, by the values that were carried along."""
-
-    names: tuple[str, ...]
-    share: float
-    seed: int
-
-    def __call__(self, table: Any) -> Any:
-        carried = [f"{_BY}{at}" for at in range(len(self.names))]
-        values = table.select(carried).rename_columns(list(self.names))
-        sides = by_hash(values, self.names, self.share, self.seed)
-        return table.drop_columns(carried).append_column(TEST, sides)
-
-
-@dataclass(frozen=True)
-class _ByClass:
-    """Adds whether a row is a test row, by its place in its class."""
-
-    engine: Engine
-    column: str
-    sides: Stratified
-
-    def __call__(self, table: Any) -> Any:
-        query = f"SELECT CAST({quoted(self.column)} AS VARCHAR) AS class FROM batch"
-        return table.append_column(TEST, self.sides(self.engine.run(query, table).column("class")))
-
-
-class _Without:
-    """Drops the rows with these numbers."""
-
-    def __init__(self, numbers: Any) -> None:
-        self._numbers = numbers
-
-    def __call__(self, table: Any) -> Any:
-        import numpy as np
-        import pyarrow as pa
-
-        if not len(self._numbers):
-            return table
-        rows = table.column(ROW).to_numpy()
-        return table.filter(pa.array(~np.isin(rows, self._numbers)))
 
 
 def _empty(fields: list[Any]) -> Any:
