@@ -257,7 +257,7 @@ def predict(
     registered = tables.known(here, dataset)
     checked = tables.checked(here, dataset, registered)
     pipeline, note = scoring.pipeline_for(found, registered, preprocess)
-    note = " ".join(filter(None, (note, scoring.check_columns(found, checked, pipeline))))
+    unknown = scoring.check_columns(found, checked, pipeline)
     kept = scoring.check_kept(keep, checked)
     named = request.label("name", name or f"{found.label}-predictions"[-100:])
     place = output_place(output)
@@ -271,7 +271,12 @@ def predict(
         found.check_versions()
     if dry_run:
         return launching.rehearsed(
-            here, launcher, sketch, dataset=checked.label, model=found.label, columns=note or "as trained on"
+            here,
+            launcher,
+            sketch,
+            dataset=checked.label,
+            model=found.label,
+            columns=unknown or note or "as trained on",
         )
     here.ready()
     ref = checked.store(here.storage)

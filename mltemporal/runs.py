@@ -84,7 +84,7 @@ def _chosen(metric: str | None, found: list[str], where: str) -> str:
 
 
 _RUN_COLUMNS = (
-    *("id", "name", "status", "trainer", "dataset", "target", "attempts"),
+    *("id", "name", "kind", "status", "trainer", "dataset", "target", "attempts"),
     *("created", "finished", "duration_s", "tags", "by"),
 )
 
@@ -94,6 +94,7 @@ def _facts(row: JobRow) -> dict[str, Any]:
     return {
         "id": row.id,
         "name": row.name,
+        "kind": row.kind,
         "status": row.status.value,
         "trainer": row.spec.trainer.label,
         "dataset": dataset_label(row),
@@ -115,7 +116,7 @@ def jobs_frame(rows: list[JobRow]) -> pd.DataFrame:
     """Return a table of jobs as they stand now."""
     import pandas as pd
 
-    columns = ["id", "name", "status", "stage", "attempts", "trainer", "dataset"]
+    columns = ["id", "name", "kind", "status", "stage", "attempts", "trainer", "dataset"]
     facts = [{**_facts(row), "stage": row.stage} for row in rows]
     return pd.DataFrame(facts, columns=columns)
 

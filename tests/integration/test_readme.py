@@ -46,6 +46,21 @@ def test_what_you_can_train(names: dict[str, Any]) -> None:
     assert [None] * 5 == [job.exception(90) for job in launched]
 
 
+def test_preparing_and_scoring(names: dict[str, Any]) -> None:
+    exec(snippet("from mltemporal import steps"), names)
+
+    prepared, scored = names["prepared"].result(), names["scored"].result()
+    assert 400 == prepared.train.rows + prepared.test.rows
+    assert 400 == scored.rows
+    assert ["price", "prediction"] == list(scored.frame(5))
+
+
+def test_watching(names: dict[str, Any]) -> None:
+    exec(snippet("monitor(every"), names)
+
+    assert names["monitor"]().stop()
+
+
 async def test_the_handle(names: dict[str, Any]) -> None:
     mpl.use("agg")
     job = names["job"] = mltemporal.train(names["dataset"], name="churn")
