@@ -45,9 +45,20 @@ def folder(tmp_path: Path) -> Path:
 @pytest.fixture
 def prepare(tmp_path: Path, folder: Path) -> Prepare:
     """Prepare files, or a frame that is written as parquet first; every shard is written by itself."""
+    return preparing(tmp_path, folder)
+
+
+@pytest.fixture(scope="module")
+def prepare_once(tmp_path_factory: pytest.TempPathFactory) -> Prepare:
+    """The same, for what several tests look at."""
+    return preparing(tmp_path_factory.mktemp("once"), tmp_path_factory.mktemp("data"))
+
+
+def preparing(tmp_path: Path, folder: Path) -> Prepare:
+    """Return what prepares frames in ``folder``, with all its files below ``tmp_path``."""
 
     def prepare(
-        source: Any, steps: Any, *, rows: int = 40, shards: int = 2, threads: int = 2, **options: Any
+        source: Any, steps: Any, *, rows: int = 40, shards: int = 1, threads: int = 1, **options: Any
     ) -> Made:
         if isinstance(source, pd.DataFrame):
             source = pa.Table.from_pandas(source, preserve_index=False)

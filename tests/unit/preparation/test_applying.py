@@ -38,7 +38,7 @@ def agree(expected: pd.DataFrame, actual: pd.DataFrame) -> None:
 
 
 def test_no_step_leaves_every_row_and_type(prepare: Any, frame: pd.DataFrame) -> None:
-    made = prepare(frame, None)
+    made = prepare(frame, None, shards=2)
     agree(frame, made.frame())
     assert "timestamp[us, tz=Europe/Berlin]" == str(made.parts["dataset"].schema.field("day").type)
     assert [{"rows_in": 120, "dataset": 120}, {"rows_in": 80, "dataset": 80}] == made.rows
@@ -199,11 +199,11 @@ PLANS: list[Any] = [
 def test_a_rerun_writes_the_same_bytes_whoever_reads_the_files(
     prepare: Any, frame: pd.DataFrame, plan: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    by_duckdb = prepare(frame, plan, threads=1)
+    by_duckdb = prepare(frame, plan, shards=2, threads=1)
     written = {path: path.read_bytes() for paths in by_duckdb.files.values() for path in paths}
     assert rows.stretch is not None
     monkeypatch.setattr(rows, "stretch", lambda *_: None)
-    in_batches = prepare(frame, plan, threads=4)
+    in_batches = prepare(frame, plan, shards=2, threads=4)
     assert by_duckdb.rows == in_batches.rows
     assert by_duckdb.fitted.states == in_batches.fitted.states
     assert written == {path: path.read_bytes() for paths in in_batches.files.values() for path in paths}
@@ -221,7 +221,7 @@ def test_how_the_rows_are_cut_into_shards_changes_nothing(prepare: Any, frame: p
 
 
 def test_a_shard_without_rows_has_a_file_with_its_columns(prepare: Any, frame: pd.DataFrame) -> None:
-    made = prepare(frame, [steps.filter("id >= 120"), steps.encode("city")])
+    made = prepare(frame, [steps.filter("id >= 120"), steps.encode("city")], shards=2)
     empty = pq.read_table(made.files["dataset"][0])
     assert 0 == empty.num_rows
     assert made.parts["dataset"].schema == empty.schema

@@ -51,7 +51,10 @@ def test_a_function_sees_the_rows_of_one_part_at_a_time(prepare: Any) -> None:
 
 def test_a_column_that_a_function_makes_keeps_one_type(prepare: Any) -> None:
     made = prepare(
-        frame(), [lambda part: part.assign(c=[None if i % 2 else i for i in part.id], d=None)], rows=30
+        frame(),
+        [lambda part: part.assign(c=[None if i % 2 else i for i in part.id], d=None)],
+        rows=30,
+        shards=4,
     )
     assert pa.float64() == made.parts["dataset"].schema.field("c").type
     assert 60 == made.parts["dataset"].column("c").null_count
@@ -77,13 +80,15 @@ def test_a_column_that_a_function_makes_keeps_one_type(prepare: Any) -> None:
 )
 def test_what_a_function_does_wrong_is_told(prepare: Any, function: Any, kind: Any, part: str) -> None:
     with pytest.raises(kind, match=part):
-        prepare(frame(), [function], rows=60)
+        prepare(frame(), [function], rows=60, shards=2)
 
 
 def test_a_type_that_a_function_returns_late_is_told(prepare: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fitting, "_TRIED_BATCHES", 1)
     with pytest.raises(InvalidDataset, match="'c' as"):
-        prepare(frame(), [lambda part: part.assign(c=part.id if part.id.min() < 60 else "x")], rows=60)
+        prepare(
+            frame(), [lambda part: part.assign(c=part.id if part.id.min() < 60 else "x")], rows=60, shards=2
+        )
 
 
 def test_what_a_function_raises_is_its_own(prepare: Any) -> None:

@@ -24,7 +24,7 @@ def frame(count: int = 600) -> pd.DataFrame:
 
 @pytest.mark.parametrize("columns", [["a", "b"], ["b"], ["a", "b", "c"], ["row"]])
 def test_the_first_of_equal_rows_stays(prepare: Any, columns: list[str]) -> None:
-    made = prepare(frame(), [steps.drop_duplicates(columns)], rows=100)
+    made = prepare(frame(), [steps.drop_duplicates(columns)], rows=100, shards=3, threads=2)
     assert frame().drop_duplicates(columns).row.tolist() == made.frame().row.tolist()
 
 
@@ -41,13 +41,17 @@ def test_rows_are_compared_as_the_steps_before_made_them(prepare: Any) -> None:
         pd.DataFrame({"v": ["x", "X", "y", "Y", "z"], "n": range(5)}),
         [steps.filter("n > 0"), steps.derive(v="upper(v)"), steps.drop("n"), "drop_duplicates"],
         rows=2,
+        shards=2,
     )
     assert ["X", "Y", "Z"] == made.frame().v.tolist()
 
 
 def test_a_second_look_for_duplicates_sees_what_the_first_left(prepare: Any) -> None:
     made = prepare(
-        frame(), [steps.drop_duplicates(["a", "b", "c"]), steps.drop_duplicates(["b", "c"])], rows=100
+        frame(),
+        [steps.drop_duplicates(["a", "b", "c"]), steps.drop_duplicates(["b", "c"])],
+        rows=100,
+        shards=2,
     )
     assert frame().drop_duplicates(["b", "c"]).row.tolist() == made.frame().row.tolist()
 

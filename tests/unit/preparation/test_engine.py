@@ -16,9 +16,9 @@ def file(tmp_path: Path) -> Path:
     return path
 
 
-@pytest.fixture
-def engine(tmp_path: Path) -> Iterator[Engine]:
-    with Engine(scratch=str(tmp_path / "scratch")) as engine:
+@pytest.fixture(scope="module")
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    with Engine(scratch=str(tmp_path_factory.mktemp("engine") / "scratch")) as engine:
         yield engine
 
 

@@ -40,7 +40,7 @@ def write(folder: Path, name: str, frame: pd.DataFrame) -> None:
 @pytest.mark.parametrize("way", WAYS)
 def test_a_row_stays_on_its_side_when_data_is_appended(prepare: Any, folder: Path, way: steps.Split) -> None:
     write(folder, "1.parquet", rows(1000))
-    before = prepare(folder, [way])
+    before = prepare(folder, [way], shards=2)
     write(folder, "2.parquet", rows(500, 1000))
     after = prepare(folder, [way])
     assert set(before.frame("test").id) == {row for row in after.frame("test").id if row < 1000}
@@ -52,7 +52,9 @@ def test_a_row_stays_on_its_side_when_data_is_appended(prepare: Any, folder: Pat
 
 @pytest.mark.parametrize("share", [0.2, 1 / 3, 0.8])
 def test_every_class_has_its_share_to_within_a_row(prepare: Any, share: float) -> None:
-    made = prepare(rows(1000), [steps.filter("id % 3 <> 0"), steps.split(share, stratify="kind")], rows=300)
+    made = prepare(
+        rows(1000), [steps.filter("id % 3 <> 0"), steps.split(share, stratify="kind")], rows=300, shards=3
+    )
     test, train = made.frame("test"), made.frame("train")
     for kind in ("a", "b", "rare", None):
         in_test = (test.kind.isna() if kind is None else test.kind == kind).sum()

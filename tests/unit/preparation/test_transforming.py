@@ -41,9 +41,9 @@ PLAN: list[Any] = [
 ]
 
 
-@pytest.fixture
-def made(prepare: Any) -> Any:
-    return prepare(frame(), PLAN, target="answer")
+@pytest.fixture(scope="module")
+def made(prepare_once: Any) -> Any:
+    return prepare_once(frame(), PLAN, target="answer")
 
 
 def test_rows_become_what_the_training_rows_became(made: Any) -> None:
@@ -111,7 +111,9 @@ def test_no_rows_give_no_rows_with_the_same_columns(made: Any) -> None:
     assert transform(made.fitted, pa.Table.from_pandas(frame())).schema == rows.schema
 
 
-def test_the_row_lists_of_the_preparation_are_not_needed(made: Any) -> None:
+def test_the_row_lists_of_the_preparation_are_not_needed(prepare: Any) -> None:
+    plan = ["drop_duplicates", steps.split(stratify="label"), steps.scale("age")]
+    made = prepare(frame(), plan)
     for state in made.fitted.states.values():
         if state.object is not None and not state.schema:
             made.fitted.storage.discard(state.object)
