@@ -58,7 +58,7 @@ def preprocess(
         test_size: share of the rows held out as ``.test``, by a seeded hash of the row, before any other
             step; `steps.split` splits in other ways. None, and no such step: one dataset.
         name: what the new dataset is registered as (``<name>-train`` and ``<name>-test`` where it is
-            split); by default the old one's name and ``-prepared``.
+            split); by default the old one's name, with ``-prepared`` where there are steps.
         expectations: what columns of the result must be like:
             ``{"age": {"min": 0, "max": 120, "null_share": 0.01}, "id": {"unique": True}}``; keys are
             ``type``, ``min``, ``max``, ``null_share``, ``unique`` and ``allowed``. They are kept with the
@@ -118,7 +118,9 @@ def preprocess(
     plan = parse_steps(steps, columns=checked.columns, target=target, test_size=test_size, seed=seed)
     check_environment(plan.versions)
     expected = parse_expectations(expectations, plan.columns_after or checked.columns)
-    named = request.label("name", name or f"{os.path.splitext(checked.label)[0]}-prepared"[-100:])
+    stem = checked.label if registered is not None else os.path.splitext(checked.label)[0]
+    default = f"{stem}-prepared" if plan.steps_in_words else stem
+    named = request.label("name", name or default[-100:])
     place = output_place(output)
     trainer = TrainerRef(kind="steps", label=_counted(len(plan.steps_in_words)), versions=plan.versions)
     launcher = here.launcher(wanted["backend"])
@@ -145,7 +147,7 @@ def preprocess(
     ref = checked.store(here.storage)
     asked = (ref.fingerprint, plan.fingerprint, expected, place, shards, target, named, wanted)
     fingerprint = launching.fingerprint("preprocessing", *asked)
-    check_output(here, place, fingerprint, overwrite=overwrite, force=force)
+    check_output(here, place, fingerprint, source=ref.uri, overwrite=overwrite, force=force)
     preparation = PreparationSpec(
         plan=plan.store(here.storage),
         steps=plan.steps_in_words,
@@ -293,7 +295,7 @@ def predict(
         overwrite=overwrite,
     )
     fingerprint = launching.fingerprint("inference", ref.fingerprint, inference, named, wanted)
-    check_output(here, place, fingerprint, overwrite=overwrite, force=force)
+    check_output(here, place, fingerprint, source=ref.uri, overwrite=overwrite, force=force)
     job = launching.launch(
         here,
         launcher,

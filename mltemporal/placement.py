@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
@@ -85,15 +86,47 @@ def output_place(output: str | os.PathLike[str] | None) -> str:
     return "" if output is None else output_url(output)
 
 
-def check_output(here: Session, place: str, fingerprint: str, *, overwrite: bool, force: bool) -> None:
+def check_output(
+    here: Session, place: str, fingerprint: str, *, source: str | None, overwrite: bool, force: bool
+) -> None:
     """Refuse to write where something is already; a live job of the same request writes there rightly.
 
+    Args:
+        place: as `output_place` returns it.
+        source: path or URI of the dataset that is read; None where it is in storage.
+
     Raises:
-        InvalidRequest: the place is taken.
+        InvalidRequest: the place is taken, another job still writes there, or the dataset lies there.
         ServiceUnavailable: S3 does not answer.
     """
     from mltemporal.storage.output import Output
 
     if not place or (not force and here.database.jobs.live(fingerprint) is not None):
         return
-    Output(place).check_free(overwrite)
+    _check_apart(place, source)
+    output = Output(place)
+    output.check_free(overwrite)
+    key = output.owner()
+    writing = None if key is None else here.database.leftovers.of_key(key)
+    if writing is not None and not writing.status.final:
+        raise InvalidRequest(
+            f"job {writing.id} still writes to the output {place!r}",
+            f"wait for it or cancel it, mltemporal.job({writing.id}), or name another output",
+        )
+
+
+def _check_apart(place: str, source: str | None) -> None:
+    """Refuse an output that would replace, or become part of, what is read."""
+    if source is None:
+        return
+    start = re.split(r"[*?[]", source, maxsplit=1)[0]
+    read = _folder(start if start == source else start.rpartition("/")[0])
+    written = _folder(place)
+    if read.startswith(written) or (start == source and written.startswith(read)):
+        raise InvalidRequest(
+            f"the output {place!r} is, or lies in, or holds the dataset {source!r}", "name another folder"
+        )
+
+
+def _folder(url: str) -> str:
+    return f"{url.rstrip('/') if '://' in url else os.path.realpath(url)}/"

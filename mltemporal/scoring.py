@@ -167,11 +167,16 @@ def check_kept(keep: Sequence[str] | str, dataset: CheckedDataset) -> tuple[str,
         InvalidDataset: one does not exist, or bears the name of the prediction.
     """
     from mltemporal.dataset.checking import check_column_name
+    from mltemporal.runtime.predicting import is_taken
 
-    if keep == "all":
-        return dataset.column_names
-    if isinstance(keep, str):
+    if isinstance(keep, str) and keep != "all":
         raise InvalidRequest(f"keep={keep!r} is no list of columns", 'give keep=["id"], or keep="all"')
-    for name in keep:
+    kept = tuple(dict.fromkeys(dataset.column_names if keep == "all" else keep))
+    for name in kept:
         check_column_name(dataset.column_names, name, what="the column to keep")
-    return tuple(keep)
+        if is_taken(name):
+            raise InvalidDataset(
+                f"the column to keep {name!r} has a name that predictions are written to",
+                "rename the column, or leave it out of keep=",
+            )
+    return kept

@@ -54,15 +54,21 @@ class Datasets:
     def describe(self, ref: DatasetRef, facts: DatasetFacts) -> int:
         """Record the table, or what was found out about one that is recorded; returns its row's id.
 
-        Where it came from stays as it was first recorded; profile, expectations and name are the newest.
-        Idempotent.
+        Where it came from stays as it was first recorded; profile, expectations and name are the newest
+        that were given. Idempotent.
         """
         row_id = self.add(ref, facts)
         row = self.get(row_id)
         values = {
             "name": ref.name or row.ref.name,
             "ref_json": encode(ref if ref.name else row.ref),
-            "facts_json": encode(replace(row.facts, profile=facts.profile, expectations=facts.expectations)),
+            "facts_json": encode(
+                replace(
+                    row.facts,
+                    profile=facts.profile or row.facts.profile,
+                    expectations=facts.expectations or row.facts.expectations,
+                )
+            ),
         }
         with self._database.writing() as connection:
             connection.execute(sa.update(datasets).where(datasets.c.id == row_id).values(**values))

@@ -16,6 +16,7 @@ from mltemporal.database import Event, JobRow
 from mltemporal.errors import MLTemporalError
 from mltemporal.monitoring import processes, strays
 from mltemporal.monitoring.deeds import Deeds
+from mltemporal.monitoring.looking import secrets_of, without
 from mltemporal.monitoring.ownerless import Gone, gone
 from mltemporal.monitoring.surroundings import WorkersSession
 from mltemporal.specs import JobStatus
@@ -62,7 +63,8 @@ class Mender:
             except MLTemporalError as error:
                 deeds.failed.append(f"{name} cannot be looked for: {error.what}")
             except Exception as error:  # the other parts are mended all the same
-                deeds.failed.append(f"{name} cannot be looked for: {type(error).__name__}: {error}")
+                told = without(secrets_of(self._here.settings), f"{type(error).__name__}: {error}")
+                deeds.failed.append(f"{name} cannot be looked for: {told}")
         return deeds
 
     async def _jobs(self, deeds: Deeds) -> None:
@@ -75,24 +77,30 @@ class Mender:
         """
         client = await self._here.client()
         for row in await asyncio.to_thread(self._here.database.leftovers.live):
-            found = await gone(client, row)
-            if found is None:
-                continue
-            spoken = await asyncio.to_thread(self._here.database.leftovers.last_event, row.id)
-            quiet_s = time.time() - max(row.created_at, spoken, found.closed_at or 0.0)
-            if quiet_s < self._grace_s:
-                continue
-            again = found.closed_at is not None and await asyncio.to_thread(
-                self._asked_again, row, found.closed_at
-            )
-            mine = row.spec.backend != "local" or row.key in await self._here.launchers["local"].kept()
-            if not mine and quiet_s < GIVE_UP_S and (found.never_started or found.unknown):
-                continue  # another home's, where a monitor of its own can see more
-            if (found.never_started or again) and mine and quiet_s < START_WITHIN_S:
-                await owner.start(self._here, row, again=again)
-                await self._tell(row, "its workflow had not been started, and was started now", deeds)
-            elif not found.unknown or not await processes.alive(self._here.launchers, row):
-                await self._end(row, found, deeds)
+            try:
+                found = await gone(client, row)
+                if found is not None:
+                    await self._job(row, found, deeds)
+            except MLTemporalError as error:  # of its backend, say: the others are mended all the same
+                deeds.failed.append(f"job {row.id} could not be mended: {error.what}")
+
+    async def _job(self, row: JobRow, found: Gone, deeds: Deeds) -> None:
+        """Start or end a job whose workflow is gone, past the grace."""
+        spoken = await asyncio.to_thread(self._here.database.leftovers.last_event, row.id)
+        quiet_s = time.time() - max(row.created_at, spoken, found.closed_at or 0.0)
+        if quiet_s < self._grace_s:
+            return
+        again = found.closed_at is not None and await asyncio.to_thread(
+            self._asked_again, row, found.closed_at
+        )
+        mine = row.spec.backend != "local" or row.key in await self._here.launchers["local"].kept()
+        if not mine and quiet_s < GIVE_UP_S and (found.never_started or found.unknown):
+            return  # another home's, where a monitor of its own can see more
+        if (found.never_started or again) and mine and quiet_s < START_WITHIN_S:
+            await owner.start(self._here, row, again=again)
+            await self._tell(row, "its workflow had not been started, and was started now", deeds)
+        elif not found.unknown or not await processes.alive(self._here.launchers, row):
+            await self._end(row, found, deeds)
 
     def _asked_again(self, row: JobRow, closed_at: float) -> bool:
         """Whether somebody asked for a retry since the workflow closed: then the next one was to start."""

@@ -36,16 +36,25 @@ async def remove(here: WorkersSession, grace_s: float, deeds: Deeds) -> None:
     for backend, launcher in here.launchers.items():
         if backend == "kubernetes" and not doctor_cluster.is_configured(here.settings):
             continue
-        what = "Kubernetes Job" if backend == "kubernetes" else "process"
-        for name in await launcher.names():
-            row = await asyncio.to_thread(here.database.leftovers.of_key, name.rpartition("-")[0])
-            if row is None or _ended(row, grace_s):
-                await _end(launcher, f"the {what} {name!r} of {_whose(row)}", name, row, deeds)
-        for key, since in (await launcher.kept()).items():
-            row = await asyncio.to_thread(here.database.leftovers.of_key, key)
-            if time.time() - since > CONTEXT_S if row is None else _ended(row, grace_s):
-                await launcher.forget(key)
-                deeds.done.append(f"removed the environment {key!r} that was kept for {_whose(row)}")
+        try:
+            await _of_backend(here, backend, launcher, grace_s, deeds)
+        except MLTemporalError as error:  # the other backends are looked at all the same
+            deeds.failed.append(f"what runs on {backend!r} cannot be looked for: {error.what}")
+
+
+async def _of_backend(
+    here: WorkersSession, backend: str, launcher: Launcher, grace_s: float, deeds: Deeds
+) -> None:
+    what = "Kubernetes Job" if backend == "kubernetes" else "process"
+    for name in await launcher.names():
+        row = await asyncio.to_thread(here.database.leftovers.of_key, name.rpartition("-")[0])
+        if row is None or _ended(row, grace_s):
+            await _end(launcher, f"the {what} {name!r} of {_whose(row)}", name, row, deeds)
+    for key, since in (await launcher.kept()).items():
+        row = await asyncio.to_thread(here.database.leftovers.of_key, key)
+        if time.time() - since > CONTEXT_S if row is None else _ended(row, grace_s):
+            await launcher.forget(key)
+            deeds.done.append(f"removed the environment {key!r} that was kept for {_whose(row)}")
 
 
 def _ended(row: JobRow, grace_s: float) -> bool:

@@ -79,7 +79,9 @@ class FunctionStage:
         import pandas as pd
         import pyarrow as pa
 
-        frame = self._function(table.to_pandas())
+        given = table.to_pandas()
+        index = given.index
+        frame = self._function(given)
         if not isinstance(frame, pd.DataFrame):
             raise InvalidRequest(
                 f"step {self._label}() returned {type(frame).__name__} instead of a DataFrame",
@@ -89,6 +91,11 @@ class FunctionStage:
             raise InvalidRequest(
                 f"step {self._label}() made {len(frame):,} rows of {table.num_rows:,} to predict",
                 "let it keep the rows, and drop them by filter or drop_missing",
+            )
+        if self._same_rows and not frame.index.equals(index) and set(frame.index) == set(index):
+            raise InvalidRequest(
+                f"step {self._label}() changed the order of the rows to predict",
+                "let it keep the order: predictions are written beside the rows as they came",
             )
         try:
             made = pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None)

@@ -85,8 +85,8 @@ def run(job: Job) -> RunOutput | None:
 
 def _finished(job: Job) -> Manifest | None:
     """Return the manifest where an attempt wrote it, and died before it could say so."""
-    text = output_of(job).read_text(MANIFEST)
-    if text is None or decode(text, dict[str, Any]).get("job") != job.key:
+    output = output_of(job)
+    if output.owner() != job.key or (text := output.read_text(MANIFEST)) is None:
         return None
     return decode(text, Manifest)
 
@@ -145,7 +145,11 @@ def _complete(job: Job, results: Sequence[dict[str, Any]], compared: drift.Compa
     parts = tuple(
         Part(name=each["part"], rows=each["rows"], bytes=each["bytes"], sha256=each["sha256"])
         for each in results
+        if each["rows"]  # a file without rows leaves none
     )
+    if not parts:
+        raise InvalidDataset("the dataset has no rows to score", "pass one with rows")
+    output.check_owner(job.key)
     there = set(output.names())
     if gone := [part.name for part in parts if part.name not in there]:
         raise CorruptObject(
@@ -154,8 +158,7 @@ def _complete(job: Job, results: Sequence[dict[str, Any]], compared: drift.Compa
             "run the job anew, with force=True",
         )
     output.tidy()
-    filled = next((part for part in parts if part.rows), parts[0])
-    schema = shape_of(find_files(output.part_url(filled.name))).schema
+    schema = shape_of(find_files(output.part_url(parts[0].name))).schema
     manifest = Manifest(
         job=job.key,
         created=datetime.now(UTC).isoformat(timespec="seconds"),

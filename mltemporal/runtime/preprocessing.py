@@ -18,7 +18,7 @@ from mltemporal import specs
 from mltemporal.dataset.files import Files, find_files
 from mltemporal.dataset.reading import shape_of
 from mltemporal.dataset.shards import opened_dataset, plan_shards
-from mltemporal.errors import InvalidDataset
+from mltemporal.errors import CorruptObject, InvalidDataset
 from mltemporal.runtime import reporting, sharding
 from mltemporal.runtime.context import STORAGE_PATIENCE_S, Job
 from mltemporal.specs import (
@@ -66,6 +66,7 @@ def run(job: Job) -> RunOutput | None:
         done = sharding.run_shards(job, shards, f"{__name__}:apply", total_rows=rows)
     if job.rank:
         return None
+    _check_whole(job, fitted, shards)
     made = tuple(_made(job, part, done) for part in _loaded(job, fitted).plan.parts)
     _finish(job, made, done)
     metrics = {"rows_in": float(sum(each["rows"] for each in done))}
@@ -107,6 +108,7 @@ def apply(job: Job, shard: Shard) -> dict[str, Any]:
     ref = job.storage.get_note(job.key, "fitted", ObjectRef)
     assert ref is not None
     fitted, output = _loaded(job, ref), _output(job)
+    output.check_owner(job.key)
     with ExitStack() as stack:
         files = sharding.dataset_of(job)
         scratch = stack.enter_context(_scratch())
@@ -252,6 +254,23 @@ def _check_expectations(job: Job, files: Files, part: str) -> None:
     if broken:
         raise InvalidDataset(
             f"the {part} is not as expected: {'; '.join(broken)}", "mend the data or the expectations"
+        )
+
+
+def _check_whole(job: Job, fitted: ObjectRef, shards: Sequence[Shard]) -> None:
+    """Refuse to call an output whole of which something was removed after it was written."""
+    output = _output(job)
+    output.check_owner(job.key)
+    output.tidy()
+    there = set(output.names())
+    parts = _loaded(job, fitted).plan.parts
+    if gone := [
+        name for part in parts for shard in shards if (name := _name(part, shard.index)) not in there
+    ]:
+        raise CorruptObject(
+            f"of the output {output.url!r} {len(gone):,} files were removed after they were written: "
+            f"{', '.join(map(repr, gone[:3]))}",
+            "run the job anew, with force=True",
         )
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import chain
 from typing import Any
 
 from mltemporal.code.versions import check_versions
@@ -69,10 +70,16 @@ def score_shard(job: Job, shard: Shard) -> dict[str, Any]:
     spec, setup = inference_of(job), _setup(job)
     sample = drift.ShardSample(spec, shard, setup.shards)
     rows = 0
-    with output_of(job).writing(setup.part(shard)) as path:
+    batches = iter(_batches(job, shard))
+    first = next(batches, None)
+    if first is None:  # a CSV file with a header only
+        return {"rows": 0, "part": "", "bytes": 0, "sha256": "", **sample.result(job)}
+    output = output_of(job)
+    output.check_owner(job.key)
+    with output.writing(setup.part(shard)) as path:
         with ExitStack() as stack:
             writer = None
-            for batch in _batches(job, shard):
+            for batch in chain([first], batches):
                 scored = score(job, batch)
                 sample.add(scored.features, scored.predictions)
                 kept = [batch.column(name) for name in spec.keep]
@@ -82,8 +89,6 @@ def score_shard(job: Job, shard: Shard) -> dict[str, Any]:
                 writer.write_table(table.cast(writer.schema))
                 rows += table.num_rows
                 sharding.advance(table.num_rows)
-            if writer is None:
-                pq.write_table(pa.table({}), path)
         result = {"rows": rows, "part": setup.part(shard), "bytes": path.stat().st_size}
         result["sha256"] = sha256_of(path)
     return {**result, **sample.result(job)}

@@ -203,6 +203,22 @@ class Output:
             self.remove(name)
         self.write_text(OWNER, encode(_Owner(job=owner)))
 
+    def owner(self) -> str | None:
+        """Return the key of the job that claimed the output last; None where none did."""
+        return self._owner([OWNER])
+
+    def check_owner(self, owner: str) -> None:
+        """Refuse to go on writing where another job has claimed the output meanwhile.
+
+        Raises:
+            InvalidRequest: it is no longer that of job ``owner``.
+        """
+        if self.owner() != owner:
+            raise InvalidRequest(
+                f"another job has replaced what was written to the output {self.url!r}",
+                "give each job an output of its own",
+            )
+
     def _owner(self, names: list[str]) -> str | None:
         text = self.read_text(OWNER) if OWNER in names else None
         if text is None:

@@ -131,6 +131,35 @@ def test_the_same_call_attaches_and_cancelling_leaves_no_process(
     assert not training.alive
 
 
+def test_a_profile_alone_copies_nothing_and_keeps_the_name(world: Any, folder: Path) -> None:
+    looked = mltemporal.preprocess(str(folder), name="seen", expectations={"y": {"null_share": 0}})
+    first = looked.result(60)
+    assert str(folder) == first.dataset.uri
+    again = mltemporal.preprocess("seen").result(60).dataset
+    assert ("seen", first.dataset.id) == (again.name, again.id)
+    assert first.dataset.expectations == again.expectations
+
+
+def test_an_output_never_replaces_what_is_read(world: Any, folder: Path, tmp_path_factory: Any) -> None:
+    place = tmp_path_factory.mktemp("made") / "out"
+    made = mltemporal.preprocess(str(folder), steps=["drop_duplicates"], output=place).result(60).dataset
+    for output in (place, place.parent, place / "deeper"):
+        with pytest.raises(mltemporal.InvalidRequest, match="output"):
+            mltemporal.preprocess(made, steps=["drop_missing"], output=output, overwrite=True)
+    assert 1200 == len(made.frame())
+
+
+def test_an_output_that_a_job_still_writes_to_is_not_taken_over(world: Any, folder: Path, until: Any) -> None:
+    place = folder.parent / "shared"
+    call: dict[str, Any] = {"output": place, "overwrite": True, "shards": 12, "workers": 1}
+    job = mltemporal.preprocess(str(folder), steps=[slowly], **call)
+    until((place / "_job.json").exists)
+    with pytest.raises(mltemporal.InvalidRequest, match=f"job {job.id} still writes"):
+        mltemporal.preprocess(str(folder), steps=[slowly, "drop_missing"], **call)
+    job.cancel()
+    assert job.wait(60)
+
+
 def test_a_training_on_data_that_is_not_as_expected_is_refused(world: Any, folder: Path) -> None:
     job = mltemporal.train(str(folder), target="y", expectations={"x": {"max": 50}})
     with pytest.raises(mltemporal.JobFailed, match=r"'x': .* above 50"):
@@ -154,6 +183,7 @@ def test_a_training_on_data_that_is_not_as_expected_is_refused(world: Any, folde
         (lambda f: mltemporal.preprocess(f, expectations={"z": {"min": 0}}), "'z'"),
         (lambda f: mltemporal.predict(Slow(), f, keep=["idd"]), "did you mean 'id'"),
         (lambda f: mltemporal.predict(Slow(), pd.DataFrame({"a": [1, 2]})), "'x'"),
+        (lambda f: mltemporal.predict(Slow(), f, keep=["id"], output=f), "output"),
         (lambda f: mltemporal.predict(object(), f), "no model"),
         (lambda f: mltemporal.predict(10_000, f), "no job 10000"),
     ],

@@ -83,7 +83,7 @@ def test_jobs_models_and_datasets_are_found_again(world: Any, table: pd.DataFram
     ids = mltemporal.history(name="<b>churn</b>").frame["id"]
     assert named.id == mltemporal.job(ids[0]).id == mltemporal.job("<b>churn</b>").id
     assert (named.id, "LogisticRegression") == tuple(mltemporal.models().iloc[0][["job", "model"]])
-    assert "parquet" in set(mltemporal.datasets()["format"])
+    assert "parquet" in set(mltemporal.datasets().frame["format"])
     shown = mltemporal.jobs()._repr_html_() + mltemporal.history()._repr_html_()
     assert "&lt;b&gt;churn&lt;/b&gt;" in shown
     assert "<b>churn</b>" not in shown

@@ -106,10 +106,6 @@ class NotificationActivities:
             )
 
 
-def _not_taken(how: str) -> ServiceUnavailable:
-    return ServiceUnavailable(f"the notice's command {how}", _AGAIN)
-
-
 def _posted(url: str, text: str) -> str:
     """Post the text; return in words why it was not taken, without the URL, which is a secret."""
     body = json.dumps({"text": text}).encode()

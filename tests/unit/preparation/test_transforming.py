@@ -95,6 +95,12 @@ def test_a_function_that_drops_rows_cannot_serve_predictions(prepare: Any) -> No
         transform(fitted, pa.Table.from_pandas(frame()))
 
 
+def test_a_function_that_changes_the_order_of_rows_cannot_serve_predictions(prepare: Any) -> None:
+    fitted = prepare(frame(), [lambda part: part.sort_values("weight")]).fitted
+    with pytest.raises(InvalidRequest, match="changed the order of the rows to predict"):
+        transform(fitted, pa.Table.from_pandas(frame()))
+
+
 def test_a_missing_value_stays_missing_where_nothing_fills_it(prepare: Any) -> None:
     plan = [steps.scale("weight"), steps.encode("city", "ordinal")]
     fitted = prepare(frame(), plan).fitted

@@ -100,6 +100,17 @@ def test_csv_files_are_scored_with_the_types_of_all_their_rows(
     np.testing.assert_allclose(scored["id"] * 3.0, scored["prediction"], atol=1e-9)
 
 
+def test_a_csv_file_without_rows_leaves_no_part(
+    scorer: Any, frame: pd.DataFrame, fitted: ModelRef, tmp_path: Path
+) -> None:
+    (tmp_path / "in").mkdir()
+    for number, rows in enumerate((frame[:0], frame)):
+        rows.to_csv(tmp_path / "in" / f"{number}.csv", index=False)
+    scored = scorer.score(fitted, str(tmp_path / "in"), keep=("id",))
+    assert list(range(60)) == list(scored["id"])
+    assert ["part-00001.parquet"] == sorted(path.name for path in scorer.output.glob("*.parquet"))
+
+
 def test_categories_that_differ_from_file_to_file_are_kept(
     scorer: Any, frame: pd.DataFrame, fitted: ModelRef, tmp_path: Path
 ) -> None:
