@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from mltemporal import launching, request, scoring, session, tables
 from mltemporal.handles import InferenceJob, PreprocessingJob
 from mltemporal.launching import DryRun
-from mltemporal.placement import check_output, output_place, placement
+from mltemporal.placement import check_apart, check_output, output_place, placement
 from mltemporal.specs import InferenceSpec, JobSpec, PreparationSpec, TrainerRef
 
 if TYPE_CHECKING:
@@ -122,6 +122,7 @@ def preprocess(
     default = f"{stem}-prepared" if plan.steps_in_words else stem
     named = request.label("name", name or default[-100:])
     place = output_place(output)
+    check_apart(place, launching.sketched(dataset, registered).uri)
     trainer = TrainerRef(kind="steps", label=_counted(len(plan.steps_in_words)), versions=plan.versions)
     launcher = here.launcher(wanted["backend"])
     key = launching.new_key("preprocessing")
@@ -147,7 +148,7 @@ def preprocess(
     ref = checked.store(here.storage)
     asked = (ref.fingerprint, plan.fingerprint, expected, place, shards, target, named, wanted)
     fingerprint = launching.fingerprint("preprocessing", *asked)
-    check_output(here, place, fingerprint, source=ref.uri, overwrite=overwrite, force=force)
+    check_output(here, place, fingerprint, overwrite=overwrite, force=force)
     preparation = PreparationSpec(
         plan=plan.store(here.storage),
         steps=plan.steps_in_words,
@@ -263,6 +264,7 @@ def predict(
     kept = scoring.check_kept(keep, checked)
     named = request.label("name", name or f"{found.label}-predictions"[-100:])
     place = output_place(output)
+    check_apart(place, launching.sketched(dataset, registered).uri)
     trainer = TrainerRef(kind="model", label=found.label)
     launcher = here.launcher(wanted["backend"])
     key = launching.new_key("inference")
@@ -295,7 +297,7 @@ def predict(
         overwrite=overwrite,
     )
     fingerprint = launching.fingerprint("inference", ref.fingerprint, inference, named, wanted)
-    check_output(here, place, fingerprint, source=ref.uri, overwrite=overwrite, force=force)
+    check_output(here, place, fingerprint, overwrite=overwrite, force=force)
     job = launching.launch(
         here,
         launcher,

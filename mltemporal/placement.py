@@ -86,24 +86,17 @@ def output_place(output: str | os.PathLike[str] | None) -> str:
     return "" if output is None else output_url(output)
 
 
-def check_output(
-    here: Session, place: str, fingerprint: str, *, source: str | None, overwrite: bool, force: bool
-) -> None:
+def check_output(here: Session, place: str, fingerprint: str, *, overwrite: bool, force: bool) -> None:
     """Refuse to write where something is already; a live job of the same request writes there rightly.
 
-    Args:
-        place: as `output_place` returns it.
-        source: path or URI of the dataset that is read; None where it is in storage.
-
     Raises:
-        InvalidRequest: the place is taken, another job still writes there, or the dataset lies there.
+        InvalidRequest: the place is taken, or another job still writes there.
         ServiceUnavailable: S3 does not answer.
     """
     from mltemporal.storage.output import Output
 
     if not place or (not force and here.database.jobs.live(fingerprint) is not None):
         return
-    _check_apart(place, source)
     output = Output(place)
     output.check_free(overwrite)
     key = output.owner()
@@ -115,9 +108,17 @@ def check_output(
         )
 
 
-def _check_apart(place: str, source: str | None) -> None:
-    """Refuse an output that would replace, or become part of, what is read."""
-    if source is None:
+def check_apart(place: str, source: str | None) -> None:
+    """Refuse an output that would replace, or become part of, what is read.
+
+    Args:
+        place: as `output_place` returns it.
+        source: path or URI of the dataset that is read; None where it is in storage.
+
+    Raises:
+        InvalidRequest: the one is, or lies in, the other.
+    """
+    if source is None or not place:
         return
     start = re.split(r"[*?[]", source, maxsplit=1)[0]
     read = _folder(start if start == source else start.rpartition("/")[0])
@@ -129,4 +130,4 @@ def _check_apart(place: str, source: str | None) -> None:
 
 
 def _folder(url: str) -> str:
-    return f"{url.rstrip('/') if '://' in url else os.path.realpath(url)}/"
+    return f"{url.rstrip('/') if '://' in url else os.path.realpath(os.path.expanduser(url))}/"

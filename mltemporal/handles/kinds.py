@@ -25,9 +25,17 @@ class TrainingJob(Job[TrainingResult]):
         return self._finished.model
 
     def predict(self, dataset: object, **options: Any) -> InferenceJob:
-        """Score a dataset with this job's model; ``options`` are those of `mltemporal.predict`."""
+        """Score a dataset with this job's model; waits for its end, as `model` does.
+
+        ``options`` are those of `mltemporal.predict`.
+
+        Raises:
+            JobFailed, JobCancelled: there is no model.
+            InvalidRequest: as for `mltemporal.predict`.
+        """
         from mltemporal.batch import predict
 
+        self.result()
         scoring = predict(self, dataset, **options)
         assert isinstance(scoring, InferenceJob)
         return scoring

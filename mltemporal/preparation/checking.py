@@ -218,7 +218,7 @@ class _Known:
                 bound(engine, step, State(values={name: ["?"] for name in step.columns}), self.empty)
             self._keep([name for name in self.names if name not in step.columns])
             self.rest = True
-        elif touched & set(self._untold) or not touched <= set(self.names):
+        elif touched & set(self._untold) or not touched <= set(self.names) or not self.empty.num_columns:
             self._assume(step)
         else:
             _, after = bound(engine, step, State(), self.empty)

@@ -118,9 +118,10 @@ def test_a_killed_job_goes_on_at_the_shard(world: Any, folder: Path, until: Call
 
 
 def test_the_same_call_attaches_and_cancelling_leaves_no_process(
-    world: Any, folder: Path, until: Callable[..., Any], tmp_path: Path
+    world: Any, folder: Path, until: Callable[..., Any], tmp_path_factory: Any
 ) -> None:
-    call: dict[str, Any] = {"steps": [slowly], "shards": 12, "workers": 1, "output": tmp_path / "made"}
+    place = tmp_path_factory.mktemp("made")
+    call: dict[str, Any] = {"steps": [slowly], "shards": 12, "workers": 1, "output": place}
     job = mltemporal.preprocess(str(folder), **call)
     assert job.id == mltemporal.preprocess(str(folder), **call).id
     until(lambda: job.progress is not None)
@@ -149,8 +150,10 @@ def test_an_output_never_replaces_what_is_read(world: Any, folder: Path, tmp_pat
     assert 1200 == len(made.frame())
 
 
-def test_an_output_that_a_job_still_writes_to_is_not_taken_over(world: Any, folder: Path, until: Any) -> None:
-    place = folder.parent / "shared"
+def test_an_output_that_a_job_still_writes_to_is_not_taken_over(
+    world: Any, folder: Path, until: Any, tmp_path_factory: Any
+) -> None:
+    place = tmp_path_factory.mktemp("shared")
     call: dict[str, Any] = {"output": place, "overwrite": True, "shards": 12, "workers": 1}
     job = mltemporal.preprocess(str(folder), steps=[slowly], **call)
     until((place / "_job.json").exists)
@@ -179,7 +182,7 @@ def test_a_training_on_data_that_is_not_as_expected_is_refused(world: Any, folde
             lambda f: mltemporal.preprocess(f, steps=[steps.scale(["x"]), steps.split(test_size=0.2)]),
             "split",
         ),
-        (lambda f: mltemporal.preprocess(f, output=f), "holds files that no job"),
+        (lambda f: mltemporal.preprocess(f, steps=["drop_missing"], output=f), "holds the dataset"),
         (lambda f: mltemporal.preprocess(f, expectations={"z": {"min": 0}}), "'z'"),
         (lambda f: mltemporal.predict(Slow(), f, keep=["idd"]), "did you mean 'id'"),
         (lambda f: mltemporal.predict(Slow(), pd.DataFrame({"a": [1, 2]})), "'x'"),

@@ -11,7 +11,8 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from mltemporal import steps
 from mltemporal.errors import InvalidDataset, InvalidRequest
-from mltemporal.preparation import fitting, sampling
+from mltemporal.preparation import fitting, parse_steps, sampling
+from mltemporal.specs import Column
 
 
 def frame(count: int = 120) -> pd.DataFrame:
@@ -168,3 +169,9 @@ def test_a_transformer_is_fitted_on_a_seeded_sample_of_what_does_not_fit() -> No
 def test_where_no_row_is_left_a_function_cannot_be_tried(prepare: Any) -> None:
     with pytest.raises(InvalidDataset, match="no rows are left before step"):
         prepare(frame(), [steps.filter("id < 0"), lambda part: part])
+
+
+def test_a_step_by_name_may_follow_a_function_whose_columns_are_not_known_yet() -> None:
+    columns = (Column(name="a", type="int64"),)
+    plan = parse_steps([lambda part: part, "drop_missing"], columns=columns)
+    assert ("drop_missing()",) == plan.steps_in_words[1:]
