@@ -85,7 +85,7 @@ def ended(world, row: JobRow) -> JobRow:
 
 
 async def what_happened(handle):
-    """Return the number of events, but for the server's own rounds with the worker, which vary with its load."""
+    """Return the number of events, without the server's rounds with the worker: they vary with the load."""
     names = [EventType.Name(event.event_type) for event in (await handle.fetch_history()).events]
     return len([name for name in names if "WORKFLOW_TASK" not in name])
 

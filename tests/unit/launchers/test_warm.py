@@ -93,6 +93,7 @@ def test_an_interpreter_that_died_is_replaced(
     assert not warm.ended(wanted)
 
 
+@pytest.mark.timeout(300)  # it imports only while nobody else wants the processor
 async def test_after_a_package_was_installed_a_job_starts_cold(
     warm: WarmInterpreters, place: Place, tmp_path: Path
 ) -> None:
@@ -100,7 +101,7 @@ async def test_after_a_package_was_installed_a_job_starts_cold(
     packages.mkdir()
     wanted = order(PYTHONPATH=str(packages))
     assert not warm.run("/no/folder", wanted)
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(240):
         while not warm.ready:
             await asyncio.sleep(0.02)
     (packages / "installed_since.py").write_text("")
