@@ -89,12 +89,13 @@ class TestLocalLauncher(LauncherContract):
         await launcher.delete(f"{spec.key}-1")
         assert not folder.exists()
 
+    @pytest.mark.timeout(300)  # it imports only while nobody else wants the processor
     async def test_a_second_job_is_forked_from_a_warm_interpreter(self, launcher, make_spec):
         text = "import sys\nimport numpy as np\nprint('rng', np.random.rand(), 'pandas' in sys.modules)"
         cold = make_spec(text)
         await launcher.start(cold, 1)
         await followed(launcher, f"{cold.key}-1")
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(240):
             while not launcher.warm:
                 await asyncio.sleep(0.05)
         outputs = []
