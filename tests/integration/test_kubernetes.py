@@ -215,6 +215,22 @@ def test_ranks_score_a_dataset_and_an_evicted_one_costs_its_own_shard_only(world
     assert "resumed: " in str(job.history().message.to_list())
 
 
+def test_ranks_prepare_a_dataset_that_goes_to_the_storage(world):
+    from mltemporal import steps
+    from mltemporal.storage.output import Output
+
+    data = Output(f"{world.storage.url}/to-prepare")
+    for number in range(4):
+        with data.writing(f"{number}.parquet") as path:
+            TABLE[100 * number : 100 * (number + 1)].to_parquet(path)
+    plan = [steps.split(test_size=0.25, by=["x"]), steps.derive(twice="x * 2")]
+    made = mltemporal.preprocess(data.url, steps=plan, workers=2).result(120)
+    assert 400 == made.train.rows + made.test.rows
+    found = sorted([*made.train.frame()["twice"], *made.test.frame()["twice"]])
+    assert sorted(TABLE["x"] * 2) == found
+    assert made.train.uri.startswith("s3://")
+
+
 def test_running_out_of_memory_says_so(world):
     def greedy(data):
         rows = []
