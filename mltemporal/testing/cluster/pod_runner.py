@@ -93,7 +93,8 @@ class PodRunner:
 
     async def _pause(self, seconds: float) -> None:
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._stop.wait(), seconds)
+            async with asyncio.timeout(seconds):  # see `watching`
+                await self._stop.wait()
 
     async def _mount(self) -> bool:
         os.makedirs(self._directory, exist_ok=True)

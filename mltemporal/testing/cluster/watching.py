@@ -60,9 +60,9 @@ async def stream(store: Store, watch: Watch, bookmark_s: float) -> AsyncIterator
                 yield _bookmark(watch.resource, seen)
                 next_bookmark = now + bookmark_s
             try:
-                entry = await asyncio.wait_for(
-                    queue.get(), min(end, next_bookmark if watch.bookmarks else end) - now
-                )
+                # Before Python 3.12 `wait_for` may lose a cancellation, and the watch would go on.
+                async with asyncio.timeout(min(end, next_bookmark if watch.bookmarks else end) - now):
+                    entry = await queue.get()
             except TimeoutError:
                 continue
             entries = [entry, *(queue.get_nowait() for _ in range(queue.qsize()))]
