@@ -20,6 +20,7 @@ _exported: dict[str, str] = {}
 """What `Settings.export` put into this process's environment."""
 
 BACKENDS = ("local", "kubernetes")
+VERSIONINGS = ("auto_upgrade", "pinned")
 IMAGE_POLICIES = ("any", "tag", "digest")
 
 
@@ -54,6 +55,9 @@ class Settings:
     """None derives one from the database, so that two databases on one Temporal never mix."""
     temporal_configured: bool = False
     """Whether the user named a Temporal of their own; then no server is started."""
+    versioning: str = "auto_upgrade"
+    """What running jobs do when another build of the workflow code takes over: ``auto_upgrade`` moves them,
+    ``pinned`` lets them end on the build that they began on. Pinned where Temporal is shared."""
     max_local_jobs: int = 2
     """How many local jobs run at once; the others wait in the queue."""
     web_port: int | None = None
@@ -90,6 +94,7 @@ class Settings:
             "MLTEMPORAL_STORAGE_URL": self.storage_url,
             "MLTEMPORAL_TASK_QUEUE": self.task_queue,
             "MLTEMPORAL_TEMPORAL": "configured" if self.temporal_configured else "embedded",
+            "MLTEMPORAL_VERSIONING": self.versioning,
             "MLTEMPORAL_MAX_LOCAL_JOBS": self.max_local_jobs,
             "MLTEMPORAL_WEB_PORT": self.web_port,
             "MLTEMPORAL_TEMPORAL_PORT": self.temporal_port,
@@ -140,6 +145,7 @@ def load_settings(environ: dict[str, str] | None = None) -> Settings:
     ``MLTEMPORAL_TEMPORAL``                 ``embedded`` or ``configured``, in spite of the next line
     ``TEMPORAL_ADDRESS`` …                  Temporal's own: ``_PROFILE``, ``_CONFIG_FILE``, ``_NAMESPACE`` …
     ``MLTEMPORAL_TASK_QUEUE``               by default one for each database
+    ``MLTEMPORAL_VERSIONING``               ``auto_upgrade`` or ``pinned``, see `Settings.versioning`
     ``MLTEMPORAL_MAX_LOCAL_JOBS``           how many local jobs run at once
     ``MLTEMPORAL_WEB_PORT``                 of the embedded Web UI
     ``MLTEMPORAL_TEMPORAL_PORT``            of the embedded server
@@ -170,7 +176,8 @@ def load_settings(environ: dict[str, str] | None = None) -> Settings:
         ),
         storage_url=_absolute(env.get("MLTEMPORAL_STORAGE_URL") or str(home / "storage")),
         task_queue=env.get("MLTEMPORAL_TASK_QUEUE") or None,
-        temporal_configured=_temporal_configured(env),
+        temporal_configured=(configured := _temporal_configured(env)),
+        versioning=_one_of(env, "MLTEMPORAL_VERSIONING", VERSIONINGS[::-1] if configured else VERSIONINGS),
         max_local_jobs=_number(env, "MLTEMPORAL_MAX_LOCAL_JOBS", 1, 1024) or _default_local_jobs(),
         web_port=_number(env, "MLTEMPORAL_WEB_PORT", 1, 65_535),
         temporal_port=_number(env, "MLTEMPORAL_TEMPORAL_PORT", 1, 65_535),
@@ -281,6 +288,7 @@ _VARIABLES = frozenset(
         "MLTEMPORAL_STORAGE_URL",
         "MLTEMPORAL_TASK_QUEUE",
         "MLTEMPORAL_TEMPORAL",
+        "MLTEMPORAL_VERSIONING",
         "MLTEMPORAL_MAX_LOCAL_JOBS",
         "MLTEMPORAL_WEB_PORT",
         "MLTEMPORAL_TEMPORAL_PORT",
