@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from mltemporal.views import Point
+from mltemporal.words import one_line
 
 LIMIT = 4000
 """A line of more points is thinned out to half of this; its peaks stay."""
@@ -64,7 +65,8 @@ class Curves:
             if not self._seen:
                 self._seen, self.origin = True, point.time
             step = self._step(point)
-            for metric, value in point.metrics.items():
+            for name, value in point.metrics.items():
+                metric = one_line(name)
                 for lines in (self.lines, fresh):
                     line = lines.setdefault((metric, point.attempt), Line(metric, point.attempt))
                     line.append(point.time, step, value)

@@ -18,6 +18,8 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from mltemporal.words import clean
+
 
 class MLTemporalError(Exception):
     """What happened, in one sentence, and what to do next, in another.
@@ -42,7 +44,8 @@ class MLTemporalError(Exception):
         return str(self.args[1])
 
     def __str__(self) -> str:
-        return f"{self.what}\nNext step: {self.next_step}" if self.next_step else self.what
+        """Return the text for a person; names and words of others in it do nothing to a terminal."""
+        return clean(f"{self.what}\nNext step: {self.next_step}" if self.next_step else self.what)
 
 
 class _ShownBare:

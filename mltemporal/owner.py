@@ -13,6 +13,7 @@ from mltemporal.database import Event, JobRow
 from mltemporal.errors import InvalidRequest, ServiceUnavailable
 from mltemporal.specs import Command, JobStatus
 from mltemporal.stack import search_attributes
+from mltemporal.words import markdown
 
 if TYPE_CHECKING:
     from mltemporal.session import Session
@@ -58,8 +59,8 @@ async def start(session: Session, row: JobRow, *, again: bool = False) -> None:
             id_reuse_policy=reuse,
             execution_timeout=timedelta(seconds=row.spec.timeout_s) + _CLEAN_UP,
             search_attributes=found_by,
-            static_summary=f"job {row.id}: {row.name}",
-            static_details=f"{row.kind} by {row.spec.trainer.kind}, for {row.created_by}",
+            static_summary=f"job {row.id}: {markdown(row.name)}",
+            static_details=f"{row.kind} by {row.spec.trainer.kind}, for {markdown(row.created_by)}",
         )
 
     with _translated():

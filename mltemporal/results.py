@@ -13,6 +13,7 @@ from mltemporal import specs
 from mltemporal.errors import InvalidRequest, NotFound
 from mltemporal.specs import Artifact
 from mltemporal.storage import Storage
+from mltemporal.words import one_line
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,7 +34,7 @@ class StoredFile:
         self._storage = storage
 
     def __repr__(self) -> str:
-        return f"<{self.name}: {self.format}, {self.size_bytes:,} bytes>"
+        return f"<{one_line(self.name)}: {one_line(self.format)}, {self.size_bytes:,} bytes>"
 
     def read_bytes(self) -> bytes:
         """Return the content.
@@ -106,10 +107,10 @@ class TrainingResult(specs.TrainingResult):
         return load_object(self.value_ref, self.storage)
 
     def __repr__(self) -> str:
-        metrics = ", ".join(f"{name}={value:.4g}" for name, value in self.metrics.items())
+        metrics = ", ".join(f"{one_line(name)}={value:.4g}" for name, value in self.metrics.items())
         parts = [f"job {self.job_id}", *([metrics] if metrics else [])]
         if self.model_ref is not None:
-            parts.append(f"model={self.model_ref.label}")
+            parts.append(f"model={one_line(self.model_ref.label)}")
         if self.value_ref is not None:
             parts.append("value=…")
         if self.artifacts:
@@ -161,8 +162,8 @@ class PreprocessingResult(specs.PreprocessingResult):
         return Dataset(self.session, self.session.database.datasets.get(self.dataset_ids[part]))
 
     def __repr__(self) -> str:
-        facts = ", ".join(f"{name}={value:,.0f}" for name, value in self.metrics.items())
-        made = " and ".join(sorted(self.dataset_ids, reverse=True))  # train before test
+        facts = ", ".join(f"{one_line(name)}={value:,.0f}" for name, value in self.metrics.items())
+        made = " and ".join(sorted(map(one_line, self.dataset_ids), reverse=True))  # train before test
         return f"PreprocessingResult(job {self.job_id}; {facts}; made {made}; {self.duration_s:.1f} s)"
 
 
@@ -196,8 +197,8 @@ class InferenceResult(specs.InferenceResult):
         return specs.decode(self.storage.get_bytes(self.drift_ref), Drift)
 
     def __repr__(self) -> str:
-        drifted = f"; drifted: {', '.join(self.drifted)}" if self.drifted else ""
+        drifted = f"; drifted: {', '.join(map(one_line, self.drifted))}" if self.drifted else ""
         return (
-            f"InferenceResult(job {self.job_id}; {self.rows:,} rows at {self.uri}{drifted}; "
+            f"InferenceResult(job {self.job_id}; {self.rows:,} rows at {one_line(self.uri)}{drifted}; "
             f"{self.duration_s:.1f} s)"
         )

@@ -8,6 +8,7 @@ from mltemporal.errors import NotFound
 from mltemporal.specs import TrainingResult
 from mltemporal.views import POINT_COLUMNS, beside
 from mltemporal.watching import dataset_label
+from mltemporal.words import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -93,23 +94,25 @@ def _facts(row: JobRow) -> dict[str, Any]:
     """Return the `_RUN_COLUMNS`."""
     return {
         "id": row.id,
-        "name": row.name,
+        "name": one_line(row.name),
         "kind": row.kind,
         "status": row.status.value,
-        "trainer": row.spec.trainer.label,
+        "trainer": one_line(row.spec.trainer.label),
         "dataset": dataset_label(row),
-        "target": row.spec.target,
+        "target": None if row.spec.target is None else one_line(row.spec.target),
         "attempts": row.attempt,
         "created": row.created_at,
         "finished": row.finished_at,
         "duration_s": None if row.result is None else row.result.duration_s,
-        "tags": ", ".join(row.tags),
-        "by": row.created_by,
+        "tags": ", ".join(map(one_line, row.tags)),
+        "by": one_line(row.created_by),
     }
 
 
 def _metrics(row: JobRow) -> dict[str, float]:
-    return {} if row.result is None else beside(_RUN_COLUMNS, row.result.metrics)
+    if row.result is None:
+        return {}
+    return beside(_RUN_COLUMNS, {one_line(name): value for name, value in row.result.metrics.items()})
 
 
 def jobs_frame(rows: list[JobRow]) -> pd.DataFrame:
@@ -117,7 +120,7 @@ def jobs_frame(rows: list[JobRow]) -> pd.DataFrame:
     import pandas as pd
 
     columns = ["id", "name", "kind", "status", "stage", "attempts", "trainer", "dataset"]
-    facts = [{**_facts(row), "stage": row.stage} for row in rows]
+    facts = [{**_facts(row), "stage": one_line(row.stage)} for row in rows]
     return pd.DataFrame(facts, columns=columns)
 
 
@@ -129,13 +132,13 @@ def models_frame(session: Session) -> pd.DataFrame:
     rows = [
         {
             "job": row.id,
-            "name": row.name,
-            "model": model.label,
+            "name": one_line(row.name),
+            "model": one_line(model.label),
             "task": model.task,
-            "target": model.target,
+            "target": None if model.target is None else one_line(model.target),
             "format": model.object.format,
             "size_bytes": model.object.size_bytes,
-            **beside(columns, row.result.metrics),
+            **beside(columns, {one_line(name): value for name, value in row.result.metrics.items()}),
         }
         for row in session.database.jobs.find(status=["succeeded"], limit=1000)
         if isinstance(row.result, TrainingResult) and (model := row.result.model_ref) is not None

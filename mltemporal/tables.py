@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from mltemporal.errors import InvalidDataset, NotFound
 from mltemporal.specs import DatasetRef, Expectation, decode
+from mltemporal.words import one_line
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -107,7 +108,7 @@ class Dataset:
     def _repr_html_(self) -> str:
         kept = self._row.facts.profile
         shown = self.profile._repr_html_() if kept is not None else ""
-        return f"<div><b>{html.escape(repr(self), quote=True)}</b> {html.escape(self.uri)}</div>{shown}"
+        return f"<div><b>{html.escape(repr(self), quote=True)}</b> {html.escape(one_line(self.uri))}</div>{shown}"
 
 
 class DatasetList(list[Dataset]):
@@ -130,13 +131,13 @@ class DatasetList(list[Dataset]):
         rows = [
             {
                 "registered": dataset._row.created_at,  # noqa: SLF001
-                "name": dataset.name,
+                "name": one_line(dataset.name),
                 "rows": dataset.rows,
                 "columns": len(dataset.ref.columns),
                 "format": dataset.ref.format,
-                "uri": dataset.ref.uri,
+                "uri": one_line(dataset.uri) or None,
                 "made by job": dataset._row.facts.made_by,  # noqa: SLF001
-                "steps": ", ".join(dataset.steps),
+                "steps": ", ".join(map(one_line, dataset.steps)),
                 "fingerprint": dataset.ref.fingerprint[:12],
             }
             for dataset in self

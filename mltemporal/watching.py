@@ -14,6 +14,7 @@ from mltemporal.errors import MLTemporalError, ServiceUnavailable
 from mltemporal.monitoring.ownerless import gone
 from mltemporal.specs import JobStatus
 from mltemporal.views import JobView
+from mltemporal.words import clean, one_line
 
 if TYPE_CHECKING:
     from mltemporal.database import JobRow
@@ -83,16 +84,16 @@ def dataset_label(row: JobRow) -> str:
         f"{ref.rows:,} rows × {len(ref.columns)} columns" if ref.rows >= 0 else f"{len(ref.columns)} columns"
     )
     name = ref.name or (ref.uri.rstrip("/").rpartition("/")[2] if ref.uri else "table")
-    return f"{name} ({rows})"
+    return f"{one_line(name)} ({rows})"
 
 
 def log_lines(session: Session, job_id: int, *, tail: int, rank: int = 0) -> list[str]:
-    """Return the last ``tail`` lines of a rank's output, oldest first."""
+    """Return the last ``tail`` lines of a rank's output, oldest first, without terminal escapes."""
     log_of = session.database.progress.log
     lines: list[str] = []
     for newest in (_FEW_CHUNKS, tail):  # each has a line at least, and most have many
         chunks = log_of(job_id, newest=newest, rank=rank)
-        lines = "".join(text for _, _, text in chunks).splitlines()
+        lines = clean("".join(text for _, _, text in chunks)).splitlines()
         if len(lines) >= tail or len(chunks) < newest:
             break
     return lines[-tail:] if tail else []

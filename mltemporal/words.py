@@ -6,16 +6,48 @@ import math
 import re
 import time
 
-# Escape sequences of terminals: CSI (colours, cursor), OSC (titles, links) and the two-character ones.
-_ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\-_])")
-# Control characters, and the marks that turn the direction of text around what follows them.
-_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+# Escape sequences of terminals, each with its one-byte form: CSI (colours, cursor); the strings (OSC:
+# titles, links, the clipboard; DCS, SOS, PM, APC), of which one without an end hides its line and no more;
+# then the short ones.
+_ESCAPES = re.compile(
+    r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]"
+    r"|(?:\x1b[\]PX^_]|[\x9d\x90\x98\x9e\x9f])[^\x07\x1b\x9c\n]*(?:\x07|\x1b\\|\x9c)?"
+    r"|\x1b[ -/]*[0-~]"
+)
+# Control characters, marks that turn the direction of text around what follows them, other ends of
+# lines, and halves of characters, which no file and no terminal takes.
+_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+_MARKDOWN = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~&:])")
 
 
 def clean(text: str) -> str:
-    """Return ``text`` without terminal escapes and control characters; of overwritten lines, what stayed."""
+    """Return ``text`` without terminal escapes and control characters; of overwritten lines, what stayed.
+
+    Everything that others wrote (jobs, datasets, servers, colleagues) passes here on its way to a
+    screen; where that is HTML, it is escaped besides.
+    """
+    if text.isascii() and text.isprintable():
+        return text
     lines = (line.rstrip("\r").rpartition("\r")[2] for line in _ESCAPES.sub("", text).split("\n"))
     return _CONTROLS.sub("", "\n".join(lines))
+
+
+def one_line(text: object) -> str:
+    """Return ``text`` clean and on one line, for a cell of a table or a name within a sentence."""
+    return " ".join(clean(str(text)).split())
+
+
+def markdown(text: str) -> str:
+    """Return ``text`` as one line of markdown that shows it as it is: Temporal's Web UI renders it."""
+    return _MARKDOWN.sub(r"\\\1", one_line(text))
+
+
+def shortened(text: str, limit: int) -> str:
+    """Return at most ``limit`` characters of ``text``: its beginning and its end."""
+    if len(text) <= limit:
+        return text
+    half = (limit - 3) // 2
+    return f"{text[:half]}\n…\n{text[-half:]}"
 
 
 def number(value: float) -> str:

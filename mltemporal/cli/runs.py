@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from mltemporal.settings import process_settings
+from mltemporal.words import one_line
 
 if TYPE_CHECKING:
     from mltemporal.database.jobs import JobRow
@@ -38,10 +39,10 @@ def describe(job: JobRow, now: float) -> tuple[str, ...]:
     if job.started_at is not None:
         duration = _duration((job.finished_at or now) - job.started_at)
     metrics = job.result.metrics if job.result else {}
-    shown = [f"{name}={value:.4g}" for name, value in list(metrics.items())[:_METRICS_SHOWN]]
+    shown = [f"{one_line(name)}={value:.4g}" for name, value in list(metrics.items())[:_METRICS_SHOWN]]
     return (
         str(job.id),
-        _printable(job.name),
+        one_line(job.name),
         job.status.value,
         str(job.attempt or ""),
         duration,
@@ -64,8 +65,3 @@ def _duration(seconds: float) -> str:
     if hours:
         return f"{hours} h {minutes:02} min"
     return f"{minutes} min {rest:02} s" if minutes else f"{seconds:.1f} s"
-
-
-def _printable(text: str) -> str:
-    """Keep a name from another process from steering the terminal."""
-    return "".join(character if character.isprintable() else "�" for character in text)

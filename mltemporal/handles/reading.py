@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from mltemporal.views import POINT_COLUMNS, beside
+from mltemporal.words import clean, one_line
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,7 +21,7 @@ def metrics_frame(session: Session, job_id: int) -> pd.DataFrame:
 
     points = [point for _, point in session.database.progress.points(job_id)]
     rows = [
-        {"step": p.step, "attempt": p.attempt, "time": p.time, **beside(POINT_COLUMNS, p.metrics)}
+        {"step": p.step, "attempt": p.attempt, "time": p.time, **beside(POINT_COLUMNS, _named(p.metrics))}
         for p in points
     ]
     frame = pd.DataFrame(rows, columns=None if rows else POINT_COLUMNS)
@@ -36,7 +37,13 @@ def history_frame(session: Session, job_id: int) -> pd.DataFrame:
 
     events = session.database.jobs.events(job_id)
     rows = [
-        {"time": e.time, "kind": e.kind, "attempt": e.attempt, "message": e.message, "by": e.created_by}
+        {
+            "time": e.time,
+            "kind": e.kind,
+            "attempt": e.attempt,
+            "message": clean(e.message),
+            "by": one_line(e.created_by),
+        }
         for e in [*events, *_attempt_ends(session, job_id)]
     ]
     frame = pd.DataFrame(rows, columns=["time", "kind", "attempt", "message", "by"])
@@ -48,7 +55,7 @@ def follow_log(session: Session, job_id: int, *, tail: int, rank: int) -> Iterat
     """Yield the last ``tail`` lines of a rank's output, then new ones until the job has ended."""
     log = session.database.progress
     chunks, last = log.log(job_id, newest=max(20, tail), rank=rank), 0
-    lines = "".join(text for _, _, text in chunks).splitlines()[-tail:] if tail else []
+    lines = clean("".join(text for _, _, text in chunks)).splitlines()[-tail:] if tail else []
     while True:
         yield from lines
         last = chunks[-1][0] if chunks else last
@@ -56,11 +63,15 @@ def follow_log(session: Session, job_id: int, *, tail: int, rank: int) -> Iterat
             job_id
         ).status.final  # asked before reading, so that the last words are not missed
         chunks = log.log(job_id, after=last, rank=rank)
-        lines = "".join(text for _, _, text in chunks).splitlines()
+        lines = clean("".join(text for _, _, text in chunks)).splitlines()
         if ended and not chunks:
             return
         if not chunks:
             time.sleep(0.25)
+
+
+def _named(metrics: dict[str, float]) -> dict[str, float]:
+    return {one_line(name): value for name, value in metrics.items()}
 
 
 def _attempt_ends(session: Session, job_id: int) -> list[Any]:

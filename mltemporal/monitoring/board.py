@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from mltemporal.specs import HealthCheck, HealthState
-from mltemporal.words import clean, duration
+from mltemporal.words import duration, one_line
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -59,16 +59,16 @@ class HealthBoard:
         return plot_health(self.history)
 
     def __repr__(self) -> str:
-        width = max((len(check.part) for check in self.checks), default=0)
+        width = max((len(one_line(check.part)) for check in self.checks), default=0)
         lines = [self._headline()]
         for check in self.checks:
             lines.append(
-                f"  {_WORDS[check.state]:<7}  {check.part:<{width}}  {check.latency_ms:6.0f} ms  "
-                f"{_plain(check.detail)}"
+                f"  {_WORDS[check.state]:<7}  {one_line(check.part):<{width}}  {check.latency_ms:6.0f} ms  "
+                f"{one_line(check.detail)}"
             )
             if check.next_step:
-                lines.append(f"           next step: {_plain(check.next_step)}")
-        return "\n".join([*lines, f"  {_plain(self.note)}"])
+                lines.append(f"           next step: {one_line(check.next_step)}")
+        return "\n".join([*lines, f"  {one_line(self.note)}"])
 
     def _repr_html_(self) -> str:
         worst = max((check.state for check in self.checks), key=list(HealthState).index, default=None)
@@ -132,12 +132,7 @@ def _html_row(check: HealthCheck) -> str:
 
 
 def _text(text: str) -> str:
-    return html.escape(_plain(text), quote=True)
-
-
-def _plain(text: str) -> str:
-    """Return one line that can do nothing to a terminal: a server's words end up there."""
-    return clean(text).replace("\n", " ")
+    return html.escape(one_line(text), quote=True)
 
 
 def _age(seconds: float) -> str:

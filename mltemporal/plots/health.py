@@ -9,7 +9,7 @@ from matplotlib.dates import AutoDateLocator, ConciseDateFormatter, date2num
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from mltemporal.plots.look import DIM, Picture, frame_axes, nothing
+from mltemporal.plots.look import DIM, Picture, frame_axes, nothing, one_line
 
 STATES = {"ok": "#8fc7a6", "warning": "#f0b75a", "problem": "#d32f2f"}
 """Colours of the states, the good one quiet."""
@@ -41,7 +41,7 @@ def plot_health(history: pd.DataFrame) -> Figure:
             ]
             ax.broken_barh(bars, (row - 0.38, 0.76), color=colour, lw=0)
         _latency(ax, row, starts, of_part["latency_ms"], _GAP * width)
-    ax.set_yticks(range(len(parts)), parts)
+    ax.set_yticks(range(len(parts)), [one_line(part, 40) for part in parts], parse_math=False)
     ax.set_ylim(len(parts) - 0.5, -0.5)
     frame_axes(ax)
     ax.grid(visible=False, axis="y")

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import io
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from mltemporal.words import clean
+from mltemporal import words
 
 COLOURS = ("#1976d2", "#f57c00", "#2e9e5b", "#c2185b", "#7e57c2", "#00838f", "#8d6e63", "#546e7a")
 ENDS = {"succeeded": "#2e8b57", "failed": "#d32f2f", "cancelled": "#616161"}
@@ -33,10 +34,16 @@ def frame_axes(ax: Axes) -> None:
     ax.set_axisbelow(True)
 
 
+def legend(ax: Axes, **options: Any) -> None:
+    """Draw a legend in which names from users are text, whatever they hold: no formulas between dollars."""
+    for text in ax.legend(frameon=False, fontsize=8, **options).get_texts():
+        text.set_parse_math(False)
+
+
 def nothing(text: str) -> Figure:
     """Return a figure that only says why there is nothing to draw."""
     figure = Picture(figsize=(6.4, 1.2))
-    figure.text(0.5, 0.5, text, ha="center", va="center", color=DIM)
+    figure.text(0.5, 0.5, text, ha="center", va="center", color=DIM, parse_math=False)
     return figure
 
 
@@ -47,7 +54,13 @@ def short_duration(seconds: float) -> str:
     return f"{seconds / 60:.3g} min" if seconds < 7200 else f"{seconds / 3600:.3g} h"
 
 
+def named(text: str, limit: int) -> str:
+    """Return foreign text as a legend's entry: matplotlib would leave out one that begins with ``_``."""
+    line = one_line(text, limit)
+    return f" {line}" if line[:1] in ("", "_") else line
+
+
 def one_line(text: str, limit: int) -> str:
     """Return foreign text as one line of at most ``limit`` characters; draw it with ``parse_math=False``."""
-    line = " ".join(clean(text).split())
+    line = words.one_line(text)
     return line if len(line) <= limit else line[: limit - 1] + "…"

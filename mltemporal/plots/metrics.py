@@ -11,10 +11,22 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from mltemporal.curves import Curves, Line
-from mltemporal.plots.look import COLOURS, DIM, Picture, frame_axes, nothing, short_duration
+from mltemporal.plots.look import (
+    COLOURS,
+    DIM,
+    Picture,
+    frame_axes,
+    legend,
+    named,
+    nothing,
+    one_line,
+    short_duration,
+)
 from mltemporal.views import Point
 
 _FACTS = ("step", "attempt", "time")
+_MOST_CHARTS = 40
+"""More make no picture that anybody looks at, and soon none that can be drawn."""
 
 
 def plot_metrics(frame: pd.DataFrame) -> Figure:
@@ -27,6 +39,7 @@ def plot_metrics(frame: pd.DataFrame) -> Figure:
     groups = curves.charts()
     if not groups:
         return nothing("no metrics were reported yet")
+    more, groups = len(groups) - _MOST_CHARTS, groups[:_MOST_CHARTS]
     columns = min(2, len(groups))
     rows = math.ceil(len(groups) / columns)
     figure = Picture(figsize=(4.9 * columns if columns > 1 else 6.4, 2.7 * rows), layout="constrained")
@@ -34,18 +47,19 @@ def plot_metrics(frame: pd.DataFrame) -> Figure:
     for ax, metrics in zip(axes, groups, strict=True):
         _shade_attempts(ax, curves)
         for index, metric in enumerate(metrics):
-            _draw(ax, curves, curves.of(metric), COLOURS[index % len(COLOURS)], metric)
+            _draw(ax, curves, curves.of(metric), COLOURS[index % len(COLOURS)], named(metric, 40))
         _style(ax, curves)
         if len(metrics) == 1:
-            ax.set_title(metrics[0], loc="left", fontsize=10)
+            ax.set_title(one_line(metrics[0], 60), loc="left", fontsize=10, parse_math=False)
         else:
-            ax.legend(
-                frameon=False,
-                fontsize=8,
+            legend(
+                ax,
                 ncols=min(3, len(metrics)),
                 loc="lower left",
                 bbox_to_anchor=(-0.02, 1.0),
             )
+    if more > 0:
+        figure.suptitle(f"the first {_MOST_CHARTS} of {_MOST_CHARTS + more} charts", fontsize=9, color=DIM)
     return figure
 
 
@@ -66,10 +80,10 @@ def plot_comparison(frames: Mapping[str, pd.DataFrame], metric: str) -> Figure:
         for curves in shown.values():
             curves.axis = "time"  # one axis for all
     for index, (label, curves) in enumerate(shown.items()):
-        _draw(ax, curves, curves.of(metric), COLOURS[index % len(COLOURS)], label)
+        _draw(ax, curves, curves.of(metric), COLOURS[index % len(COLOURS)], named(label, 60))
     _style(ax, next(iter(shown.values())))
-    ax.set_title(metric, loc="left", fontsize=10)
-    ax.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5))
+    ax.set_title(one_line(metric, 60), loc="left", fontsize=10, parse_math=False)
+    legend(ax, loc="center left", bbox_to_anchor=(1.0, 0.5))
     return figure
 
 

@@ -6,7 +6,7 @@ import pandas as pd
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
 
-from mltemporal.plots.look import COLOURS, DIM, ENDS, Picture, frame_axes
+from mltemporal.plots.look import COLOURS, DIM, ENDS, Picture, frame_axes, legend, named, one_line
 
 
 def plot_history(frame: pd.DataFrame, metric: str) -> Figure:
@@ -29,7 +29,7 @@ def plot_history(frame: pd.DataFrame, metric: str) -> Figure:
             color=colour,
             ms=7,
             alpha=0.85,
-            label=str(trainer),
+            label=named(str(trainer), 60),
         )
     if len(done) <= 12:
         for run in done.to_dict("records"):
@@ -47,14 +47,14 @@ def plot_history(frame: pd.DataFrame, metric: str) -> Figure:
             color=colour,
             ms=6,
             transform=ends,
-            label=f"{status}, no {metric}",
+            label=named(f"{status}, no {metric}", 60),
         )
     frame_axes(ax)
     ax.margins(x=0.06, y=0.16)
     locator = AutoDateLocator(minticks=3, maxticks=7)
     ax.xaxis.set_major_locator(locator)
     ax.xaxis.set_major_formatter(ConciseDateFormatter(locator))
-    ax.set_title(metric, loc="left", fontsize=10)
+    ax.set_title(one_line(metric, 60), loc="left", fontsize=10, parse_math=False)
     if len(frame):
-        ax.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5))
+        legend(ax, loc="center left", bbox_to_anchor=(1.0, 0.5))
     return figure

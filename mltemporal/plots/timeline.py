@@ -11,7 +11,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter
 
-from mltemporal.plots.look import ENDS, Picture, frame_axes, nothing, short_duration
+from mltemporal.plots.look import ENDS, Picture, frame_axes, legend, named, nothing, one_line, short_duration
 
 STAGES = {
     "queued": "#cfd8dc",
@@ -66,7 +66,7 @@ def plot_timeline(events: pd.DataFrame) -> Figure:
             ms=7,
             clip_on=False,
         )
-        handles.append(Line2D([], [], marker=marker, color=colour, ls="", label=text))
+        handles.append(Line2D([], [], marker=marker, color=colour, ls="", label=named(text, 60)))
     ax.set_yticks(range(1, rows + 1), [f"attempt {row}" for row in range(1, rows + 1)])
     ax.set_ylim(rows + 0.5, 0.5)
     frame_axes(ax)
@@ -74,8 +74,8 @@ def plot_timeline(events: pd.DataFrame) -> Figure:
     ax.grid(visible=False, axis="y")
     ax.set_xlim(0, life.end * 1.02)
     ax.xaxis.set_major_formatter(FuncFormatter(lambda seconds, _: short_duration(seconds)))
-    ax.set_title(life.title, loc="left", fontsize=10)
-    ax.legend(handles=handles, frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5))
+    ax.set_title(one_line(life.title, 60), loc="left", fontsize=10, parse_math=False)
+    legend(ax, handles=handles, loc="center left", bbox_to_anchor=(1.0, 0.5))
     return figure
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from mltemporal.errors import MLTemporalError
 from mltemporal.specs import RunFailure
+from mltemporal.words import shortened
 
 _OURS = str(Path(__file__).parents[1]) + "/"
 _CELL_FILE = re.compile(r'File "[^"\n]*ipykernel_\d+[/\\]\d+\.py"')
@@ -24,13 +25,16 @@ class FailedElsewhere(Exception):
 
 
 def failure_of(error: BaseException) -> RunFailure:
-    """Return why the training failed. Only errors of ours can say that trying again helps."""
+    """Return why the training failed. Only errors of ours can say that trying again helps.
+
+    The middle of a long text is left out: it may hold a whole table.
+    """
     if isinstance(error, FailedElsewhere):
         return error.failure
     return RunFailure(
-        type=type(error).__name__,
-        message=_shortened(error.what if isinstance(error, MLTemporalError) else str(error), 2_000),
-        traceback=_shortened(users_traceback(error), 50_000),
+        type=shortened(type(error).__name__, 200),
+        message=shortened(error.what if isinstance(error, MLTemporalError) else str(error), 2_000),
+        traceback=shortened(users_traceback(error), 50_000),
         next_step=_next_step(error),
         retryable=isinstance(error, MLTemporalError) and error.retryable,
     )
@@ -60,13 +64,6 @@ def _chain(told: traceback.TracebackException) -> Iterator[traceback.TracebackEx
 
 def _is_ours(frame: traceback.FrameSummary) -> bool:
     return frame.filename.startswith(_OURS) or frame.filename.startswith("<frozen ")
-
-
-def _shortened(text: str, limit: int) -> str:
-    """Leave out the middle: an error's text may hold a whole table, and workflows carry it."""
-    if len(text) <= limit:
-        return text
-    return f"{text[: limit // 2]}\n…\n{text[-limit // 2 :]}"
 
 
 def _next_step(error: BaseException) -> str:

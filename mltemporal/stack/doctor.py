@@ -18,6 +18,7 @@ from mltemporal.stack.home import StackFiles, prepare_home
 from mltemporal.stack.overview import masked_url
 from mltemporal.stack.record import check_version
 from mltemporal.stack.server import find_binary, server_version
+from mltemporal.words import clean
 
 _NOTEBOOK_PACKAGES = ("ipython", "ipykernel", "ipywidgets", "anywidget", "matplotlib", "nbclient")
 
@@ -34,7 +35,7 @@ class Check:
 
     def __str__(self) -> str:
         line = f"{'ok     ' if self.ok else 'problem'}  {self.part}: {self.detail}"
-        return f"{line}\n         Next step: {self.next_step}" if self.next_step else line
+        return clean(f"{line}\n         Next step: {self.next_step}" if self.next_step else line)
 
 
 def run(settings: Settings) -> list[Check]:

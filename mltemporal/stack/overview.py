@@ -11,6 +11,7 @@ from mltemporal.errors import MLTemporalError
 from mltemporal.settings import Settings
 from mltemporal.stack.control import state
 from mltemporal.stack.home import home_id
+from mltemporal.words import one_line
 
 if TYPE_CHECKING:
     from mltemporal.database import Database
@@ -64,7 +65,8 @@ class StackStatus:
         if self.workers:
             # one that serves two queues is listed for each
             rows[-1:] = [("worker", text) for text in dict.fromkeys(map(_describe, self.workers))]
-        return [*rows, ("trouble", self.trouble)] if self.trouble else rows
+        told = [*rows, ("trouble", self.trouble)] if self.trouble else rows
+        return [(name, one_line(value)) for name, value in told]
 
 
 def status(settings: Settings) -> StackStatus:
