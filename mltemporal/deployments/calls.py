@@ -115,9 +115,7 @@ class Deployment:
             allow_no_pollers=unseen,
         )
         service = self._client.workflow_service
-        await _translated(
-            lambda: service.set_worker_deployment_current_version(request, timeout=_ANSWER)
-        )
+        await _translated(lambda: service.set_worker_deployment_current_version(request, timeout=_ANSWER))
 
     async def set_ramping(self, build: str, percentage: float) -> None:
         """Send a share of what is new to a version; an empty ``build`` ends the ramp. Idempotent."""
@@ -131,9 +129,7 @@ class Deployment:
             ignore_missing_task_queues=True,
         )
         service = self._client.workflow_service
-        await _translated(
-            lambda: service.set_worker_deployment_ramping_version(request, timeout=_ANSWER)
-        )
+        await _translated(lambda: service.set_worker_deployment_ramping_version(request, timeout=_ANSWER))
 
     async def delete(self, build: str) -> str:
         """Have Temporal forget a version; returns why it will not yet, or nothing. Idempotent."""
@@ -177,9 +173,7 @@ class Deployment:
         from temporalio.api.workflowservice.v1 import DescribeWorkerDeploymentRequest
         from temporalio.service import RPCError, RPCStatusCode
 
-        request = DescribeWorkerDeploymentRequest(
-            namespace=self._client.namespace, deployment_name=self.name
-        )
+        request = DescribeWorkerDeploymentRequest(namespace=self._client.namespace, deployment_name=self.name)
         try:
             found = await self._client.workflow_service.describe_worker_deployment(request, timeout=_ANSWER)
         except RPCError as error:

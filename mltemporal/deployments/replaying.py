@@ -1,0 +1,213 @@
+"""Replay: histories of this Temporal against the workflow code at hand, before it takes them over."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import logging
+import re
+from collections.abc import AsyncIterator, Sequence
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from mltemporal.errors import ServiceUnavailable
+from mltemporal.words import clean
+
+if TYPE_CHECKING:
+    from temporalio.client import Client, WorkflowExecution, WorkflowHistory
+    from temporalio.runtime import Runtime
+    from temporalio.worker import Replayer
+
+    from mltemporal.database import Database
+
+_replaying: ContextVar[bool] = ContextVar("replaying", default=False)
+
+AT_ONCE = 4
+_LONGEST_REASON = 300
+_WITHIN_S = 30.0
+"""A replay takes milliseconds; one that takes so long hangs."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Replayed:
+    """How one history fits the code at hand."""
+
+    workflow_id: str
+    run_id: str
+    kind: str
+    """The workflow's type: ``TrainingWorkflow``."""
+    open: bool
+    """Whether the workflow still ran."""
+    events: int = 0
+    job_id: int | None = None
+    """None where it is no job's: a round of the monitor, a notice."""
+    event: str = ""
+    """The event that did not fit: ``5 ActivityTaskScheduled``; empty where it is not known."""
+    reason: str = ""
+    """Why it does not fit; empty where it does."""
+
+    @property
+    def ok(self) -> bool:
+        """Whether it fits."""
+        return not self.reason
+
+    @property
+    def label(self) -> str:
+        """What a person calls it."""
+        return self.workflow_id if self.job_id is None else f"job {self.job_id}"
+
+    def __repr__(self) -> str:
+        if self.ok:
+            return f"{self.label} replays on this code: {self.events} events of {self.kind}"
+        at = f" at event {self.event}" if self.event else ""
+        return f"{self.label} does not replay on this code{at}: {self.reason}"
+
+
+def replayer(client: Client) -> Replayer:
+    """Return what replays on the code of this process; it reads payloads as the client does."""
+    from temporalio.worker import Replayer
+
+    from mltemporal.deployments.workflow_code import WORKFLOWS, workflow_runner
+
+    return Replayer(
+        workflows=WORKFLOWS,
+        workflow_runner=workflow_runner(),
+        namespace=client.namespace,
+        data_converter=client.data_converter,
+        runtime=_quiet(),
+    )
+
+
+@functools.cache
+def _quiet() -> Runtime:
+    """A runtime that leaves it to us to say what does not fit."""
+    from temporalio.runtime import LoggingConfig, Runtime, TelemetryConfig, TelemetryFilter
+
+    # The SDK logs a traceback of what does not fit; it arises in a task of the replay's.
+    logging.getLogger("temporalio.worker._workflow").addFilter(lambda _: not _replaying.get())
+    silent = TelemetryFilter(core_level="ERROR", other_level="ERROR")
+    return Runtime(telemetry=TelemetryConfig(logging=LoggingConfig(filter=silent)))
+
+
+async def recent(
+    client: Client, queues: Sequence[str], *, limit: int | None = None, open_only: bool = False
+) -> list[WorkflowExecution]:
+    """Return the newest workflows of these task queues, open and closed.
+
+    Raises:
+        ServiceUnavailable: Temporal does not answer.
+    """
+    from temporalio.service import RPCError
+
+    names = ", ".join(f"'{queue}'" for queue in queues)
+    query = f"TaskQueue IN ({names})" + (" AND ExecutionStatus = 'Running'" if open_only else "")
+    try:
+        return [each async for each in client.list_workflows(query, limit=limit)]
+    except RPCError as error:
+        raise ServiceUnavailable(
+            f"Temporal cannot list its workflows: {error.message}", "run `mltemporal doctor`"
+        ) from error
+
+
+async def replay(
+    client: Client, executions: Sequence[WorkflowExecution], database: Database | None = None
+) -> AsyncIterator[Replayed]:
+    """Replay each of them on the code of this process, a few at a time, in their order.
+
+    Args:
+        client: where the histories are.
+        executions: which ones; one that Temporal has forgotten meanwhile is left out.
+        database: knows the jobs' ids.
+
+    Raises:
+        ServiceUnavailable: Temporal does not answer.
+    """
+    engine = replayer(client)
+    turn = asyncio.Semaphore(AT_ONCE)
+
+    async def one(execution: WorkflowExecution) -> Replayed | None:
+        async with turn:
+            return await _replayed(client, engine, execution, database)
+
+    tasks = [asyncio.create_task(one(each)) for each in executions]
+    try:
+        for task in tasks:
+            if found := await task:
+                yield found
+    finally:
+        for task in tasks:
+            task.cancel()
+
+
+async def _replayed(
+    client: Client, engine: Replayer, execution: WorkflowExecution, database: Database | None
+) -> Replayed | None:
+    from temporalio.client import WorkflowExecutionStatus
+    from temporalio.service import RPCError, RPCStatusCode
+
+    handle = client.get_workflow_handle(execution.id, run_id=execution.run_id)
+    try:
+        history = await handle.fetch_history()
+    except RPCError as error:
+        if error.status is RPCStatusCode.NOT_FOUND:
+            return None
+        raise ServiceUnavailable(
+            f"Temporal does not give the history of {execution.id!r}: {error.message}",
+            "run `mltemporal doctor`",
+        ) from error
+    event, reason = await asyncio.create_task(misfit(engine, history))  # a context of its own
+    return Replayed(
+        workflow_id=execution.id,
+        run_id=execution.run_id,
+        kind=execution.workflow_type,
+        open=execution.status is WorkflowExecutionStatus.RUNNING,
+        events=len(history.events),
+        job_id=None if database is None else await asyncio.to_thread(_job_id, database, execution.id),
+        event=event,
+        reason=reason,
+    )
+
+
+async def misfit(engine: Replayer, history: WorkflowHistory) -> tuple[str, str]:
+    """Return the event that does not fit and why; two empty texts where the whole history fits."""
+    _replaying.set(True)
+    try:
+        async with asyncio.timeout(_WITHIN_S):
+            result = await engine.replay_workflow(history, raise_on_replay_failure=False)
+    except TimeoutError:
+        return "", f"the replay did not end within {_WITHIN_S:.0f} s"
+    except (RuntimeError, ValueError) as error:  # what the SDK raises for what is no history of ours
+        return "", _one_line(str(error))
+    if result.replay_failure is None:
+        return "", ""
+    reason = _core(str(result.replay_failure))
+    return _event(history, str(result.replay_failure), reason), reason
+
+
+def _core(text: str) -> str:
+    """Return the reason out of the SDK's words, which are long and nested."""
+    found = re.search(r'message: "(.+?)", source: "', text, re.DOTALL)
+    return _one_line((found[1] if found else text).replace("[TMPRL1100] Nondeterminism error: ", ""))
+
+
+def _event(history: WorkflowHistory, text: str, reason: str) -> str:
+    """Return the event that is meant: its number where the SDK says it, else the one that bears the name."""
+    found = re.search(r"HistoryEvent\(id: (\d+), (?:Some\()?(\w+)", text)
+    if found:
+        return f"{found[1]} {found[2]}"
+    named = re.search(r"of scheduled event '([^']+)'", reason)
+    for event in history.events:
+        scheduled = event.activity_task_scheduled_event_attributes
+        if named and scheduled.activity_type.name == named[1]:
+            return f"{event.event_id} ActivityTaskScheduled"
+    return ""
+
+
+def _one_line(text: str) -> str:
+    return clean(" ".join(text.split()))[:_LONGEST_REASON] or "it does not say why"
+
+
+def _job_id(database: Database, key: str) -> int | None:
+    row = database.jobs.of_key(key)
+    return None if row is None else row.id
