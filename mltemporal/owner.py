@@ -32,11 +32,12 @@ _ANSWER = timedelta(seconds=30)
 """How long a command may take: it needs a worker, and a look at the process."""
 
 
-async def start(session: Session, row: JobRow, *, again: bool = False) -> None:
+async def start(session: Session, row: JobRow, *, again: bool = False, replacing: bool = False) -> None:
     """Start the job's workflow. Idempotent: a running one is left alone.
 
     Args:
         again: whether a closed workflow of this job may be followed by a new one.
+        replacing: whether a running one is terminated, and followed by a new one in the same moment.
 
     Raises:
         ServiceUnavailable: Temporal does not answer.
@@ -47,6 +48,9 @@ async def start(session: Session, row: JobRow, *, again: bool = False) -> None:
 
     client = await session.client()
     reuse = WorkflowIDReusePolicy.ALLOW_DUPLICATE if again else WorkflowIDReusePolicy.REJECT_DUPLICATE
+    conflict = WorkflowIDConflictPolicy.USE_EXISTING
+    if replacing:
+        conflict = WorkflowIDConflictPolicy.TERMINATE_EXISTING
     found_by = search_attributes.of(client, row)
 
     async def start_workflow() -> None:
@@ -55,7 +59,7 @@ async def start(session: Session, row: JobRow, *, again: bool = False) -> None:
             row.id,
             id=row.workflow_id,
             task_queue=session.task_queue(row.spec.backend),
-            id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+            id_conflict_policy=conflict,
             id_reuse_policy=reuse,
             execution_timeout=timedelta(seconds=row.spec.timeout_s) + _CLEAN_UP,
             search_attributes=found_by,

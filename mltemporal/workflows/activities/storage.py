@@ -7,11 +7,14 @@ import tempfile
 
 from temporalio import activity
 
-from mltemporal.database import Database
+from mltemporal.database import Database, JobRow
 from mltemporal.errors import InvalidDataset, InvalidRequest
-from mltemporal.specs import JobPlan, JobSpec, JobStatus
+from mltemporal.specs import Attempt, JobPlan, JobSpec, JobStatus
 from mltemporal.storage import Storage
 from mltemporal.workflows.activities.pulse import beating
+
+ADOPT_NOTE = "adopt"
+"""Names the attempt that goes on when a job's workflow is replaced by one of other code."""
 
 
 class StorageActivities:
@@ -48,9 +51,18 @@ class StorageActivities:
         validate(job.spec.dataset, target=job.spec.target if trains else None, storage=self._storage)
         if trains:
             self._check_expectations(job.spec)
+        before = job.attempt - 1 if self._adopts(job) else job.attempt
         return JobPlan(
-            job_id=job_id, retries=job.spec.retries, timeout_s=job.spec.timeout_s, attempts_before=job.attempt
+            job_id=job_id, retries=job.spec.retries, timeout_s=job.spec.timeout_s, attempts_before=before
         )
+
+    def _adopts(self, job: JobRow) -> bool:
+        """Whether the newest attempt still runs, or ended well: its workflow was replaced over its head."""
+        left = self._storage.get_note(job.key, ADOPT_NOTE, Attempt)
+        if left is None or left.number != job.attempt:
+            return False
+        newest = self._database.jobs.attempts(job.id)[-1]
+        return newest["finished_at"] is None or newest["phase"] == JobStatus.SUCCEEDED
 
     def _check_expectations(self, spec: JobSpec) -> None:
         """Compare the table with what the training demands and with what is kept with the table."""
