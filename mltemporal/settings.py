@@ -21,6 +21,7 @@ _exported: dict[str, str] = {}
 
 BACKENDS = ("local", "kubernetes")
 VERSIONINGS = ("auto_upgrade", "pinned")
+NO_KEYS = "none"
 IMAGE_POLICIES = ("any", "tag", "digest")
 
 
@@ -74,6 +75,9 @@ class Settings:
     """Where the worker posts ``{"text": …}`` when a job ends or a check turns red; a secret."""
     notify_command: str | None = field(default=None, repr=False)
     """What the worker runs then, with the message as JSON on its standard input."""
+    encryption_keys: str | None = None
+    """The file of the keys that seal what goes through Temporal, or ``none``; None takes that of the home,
+    with a configured Temporal none."""
     cluster: ClusterSettings = field(default_factory=ClusterSettings)
     foreign: dict[str, str] = field(default_factory=dict, repr=False, compare=False)
     """Variables for the libraries underneath, from a profile; see `export`."""
@@ -82,6 +86,13 @@ class Settings:
     def notifies(self) -> bool:
         """Whether somebody wants to be told of ends and problems."""
         return bool(self.notify_webhook or self.notify_command)
+
+    @property
+    def keys_file(self) -> Path | None:
+        """The keys' file; None where nothing is encrypted."""
+        if self.encryption_keys is None:
+            return None if self.temporal_configured else self.home / "keys.json"
+        return None if self.encryption_keys == NO_KEYS else Path(self.encryption_keys)
 
     def environ(self) -> dict[str, str]:
         """Return the environment variables from which `load_settings` reads these same settings.
@@ -103,6 +114,7 @@ class Settings:
             "MLTEMPORAL_CHECKPOINT_DAYS": self.checkpoint_days,
             "MLTEMPORAL_NOTIFY_WEBHOOK": self.notify_webhook,
             "MLTEMPORAL_NOTIFY_COMMAND": self.notify_command,
+            "MLTEMPORAL_ENCRYPTION_KEYS": self.encryption_keys,
             "MLTEMPORAL_KUBERNETES_NAMESPACE": self.cluster.namespace,
             "MLTEMPORAL_KUBERNETES_CONTEXT": self.cluster.context,
             "MLTEMPORAL_KUBERNETES_STORAGE_SECRET": self.cluster.storage_secret,
@@ -154,6 +166,8 @@ def load_settings(environ: dict[str, str] | None = None) -> Settings:
     ``MLTEMPORAL_CHECKPOINT_DAYS``          how long those of ended jobs are kept, where a monitor runs
     ``MLTEMPORAL_NOTIFY_WEBHOOK``           gets ``{"text": …}`` when a job ends or a check turns red
     ``MLTEMPORAL_NOTIFY_COMMAND``           is run by the worker then, the message on standard input
+    ``MLTEMPORAL_ENCRYPTION_KEYS``          a file of keys, or ``none``; by default ``keys.json`` in the
+                                            home for the embedded server, ``none`` for another
     ``MLTEMPORAL_KUBERNETES_NAMESPACE`` …   ``_CONTEXT``, ``_STORAGE_SECRET``, ``_SERVICE_ACCOUNT``,
                                             ``_IMAGE_PULL_SECRETS`` (with commas), ``_IMAGE_POLICY``
     ``MLTEMPORAL_PROFILE``                  a profile, see `profiles`
@@ -186,6 +200,7 @@ def load_settings(environ: dict[str, str] | None = None) -> Settings:
         checkpoint_days=_number(env, "MLTEMPORAL_CHECKPOINT_DAYS", 1, 36_500) or Settings.checkpoint_days,
         notify_webhook=_webhook(env),
         notify_command=_command(env),
+        encryption_keys=_keys(env),
         cluster=ClusterSettings(
             namespace=env.get("MLTEMPORAL_KUBERNETES_NAMESPACE") or None,
             context=env.get("MLTEMPORAL_KUBERNETES_CONTEXT") or None,
@@ -224,6 +239,13 @@ def _temporal_configured(env: dict[str, str]) -> bool:
 def _absolute(path_or_url: str) -> str:
     """Make a path mean the same in every process, wherever it runs."""
     return path_or_url if "://" in path_or_url else str(Path(path_or_url).expanduser().absolute())
+
+
+def _keys(env: dict[str, str]) -> str | None:
+    path = env.get("MLTEMPORAL_ENCRYPTION_KEYS")
+    if not path:
+        return None
+    return path if path == NO_KEYS else _absolute(path)
 
 
 def _absolute_database(url: str) -> str:
@@ -297,6 +319,7 @@ _VARIABLES = frozenset(
         "MLTEMPORAL_CHECKPOINT_DAYS",
         "MLTEMPORAL_NOTIFY_WEBHOOK",
         "MLTEMPORAL_NOTIFY_COMMAND",
+        "MLTEMPORAL_ENCRYPTION_KEYS",
         "MLTEMPORAL_KUBERNETES_NAMESPACE",
         "MLTEMPORAL_KUBERNETES_CONTEXT",
         "MLTEMPORAL_KUBERNETES_STORAGE_SECRET",

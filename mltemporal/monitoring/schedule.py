@@ -141,6 +141,7 @@ def _schedule(monitor: str, queue: str, every_s: float) -> Schedule:
     return Schedule(
         action=ScheduleActionStartWorkflow(
             "MonitoringWorkflow",
+            args=[monitor],  # sealed, where there are keys: so nobody else can start rounds
             id=monitor,
             task_queue=queue,
             execution_timeout=_ROUND_WITHIN,

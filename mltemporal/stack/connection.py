@@ -27,11 +27,12 @@ async def connect(settings: Settings) -> Client:
 
     Raises:
         StackError: no embedded stack runs, or Temporal does not answer.
-        InvalidRequest: Temporal's configuration (``temporal.toml``, ``TEMPORAL_*``) cannot be read.
+        InvalidRequest: Temporal's configuration (``temporal.toml``, ``TEMPORAL_*``) cannot be read, or
+            the keys of its encryption cannot.
     """
     _wait_at_exit()
     if settings.temporal_configured:
-        return await _connect_configured()
+        return await _connect_configured(settings)
     deadline = time.monotonic() + _RESTART_S
     pause_s = 0.05
     while True:
@@ -42,7 +43,8 @@ async def connect(settings: Settings) -> Client:
                 "run `mltemporal up`, or `%load_ext mltemporal` in a notebook",
             )
         try:
-            return await _connect({"target_host": running.temporal_address, "namespace": running.namespace})
+            where = {"target_host": running.temporal_address, "namespace": running.namespace}
+            return await _connect(where, settings)
         except RuntimeError as error:  # what the SDK raises when nobody answers
             if time.monotonic() > deadline:
                 raise StackError(
@@ -69,11 +71,11 @@ def cloud_web_ui(address: str, namespace: str) -> str:
     return f"https://cloud.temporal.io/namespaces/{namespace}" if in_cloud else ""
 
 
-async def _connect_configured() -> Client:
+async def _connect_configured(settings: Settings) -> Client:
     config = _configuration()
     address = config.setdefault("target_host", _DEFAULT_TARGET)
     try:
-        return await _connect(config)
+        return await _connect(config, settings)
     except RuntimeError as error:
         raise StackError(
             f"the configured Temporal at {address!r} does not answer: {error}",
@@ -81,10 +83,14 @@ async def _connect_configured() -> Client:
         ) from error
 
 
-async def _connect(config: dict[str, Any]) -> Client:
+async def _connect(config: dict[str, Any], settings: Settings) -> Client:
     from temporalio.client import Client
     from temporalio.service import GrpcCompression
 
+    from mltemporal.encryption.plugin import plugin
+
+    if encryption := plugin(settings):
+        config = {**config, "plugins": [encryption]}
     host = config["target_host"].rpartition(":")[0]
     if host in ("127.0.0.1", "localhost", "[::1]"):
         config = {**config, "grpc_compression": GrpcCompression.NONE}  # on the loopback it halves throughput
