@@ -23,10 +23,12 @@ from datetime import timedelta
 
 from temporalio.client import Client
 from temporalio.worker import Worker
-from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
 from mltemporal.database import Database, WorkerInfo
 from mltemporal.database.workers import SEEN_EVERY_S
+from mltemporal.deployments.build import build_id
+from mltemporal.deployments.serving import Serving, deployment_config, moved_alone
+from mltemporal.deployments.workflow_code import WORKFLOWS, workflow_runner
 from mltemporal.errors import MLTemporalError, ServiceUnavailable
 from mltemporal.launchers import launcher_of
 from mltemporal.launchers.base import Launcher
@@ -38,23 +40,20 @@ from mltemporal.settings import BACKENDS, Settings, process_settings
 from mltemporal.stack import connect, search_attributes
 from mltemporal.stack.overview import task_queue
 from mltemporal.storage import Storage
-from mltemporal.version import __version__
 from mltemporal.workflows.activities.database import DatabaseActivities
 from mltemporal.workflows.activities.kubernetes import JobActivities
 from mltemporal.workflows.activities.monitoring import MonitoringActivities
 from mltemporal.workflows.activities.notifying import NotificationActivities
 from mltemporal.workflows.activities.storage import StorageActivities
-from mltemporal.workflows.inference import InferenceWorkflow
-from mltemporal.workflows.monitoring import MonitoringWorkflow
-from mltemporal.workflows.notifying import NotificationWorkflow
-from mltemporal.workflows.preprocessing import PreprocessingWorkflow
-from mltemporal.workflows.training import TrainingWorkflow
 
 log = logging.getLogger("mltemporal.worker")
 
 
 def build_worker(client: Client, database: Database, settings: Settings) -> Worker:
-    """Return a worker of this home's jobs over these parts, not started yet."""
+    """Return a worker of this home's jobs over these parts, not started yet.
+
+    It belongs to no version: nothing has to be current before it is given work.
+    """
     launchers = _launchers(settings, database)
     return _worker(client, database, settings, launchers, task_queue(settings, database, "local"))
 
@@ -64,7 +63,13 @@ def _launchers(settings: Settings, database: Database) -> dict[str, Launcher]:
 
 
 def _worker(
-    client: Client, database: Database, settings: Settings, launchers: dict[str, Launcher], queue: str
+    client: Client,
+    database: Database,
+    settings: Settings,
+    launchers: dict[str, Launcher],
+    queue: str,
+    *,
+    versioned: bool = False,
 ) -> Worker:
     storage = Storage(settings.storage_url)
     jobs = JobActivities(database, storage, launchers, notify=settings.notifies)
@@ -82,17 +87,9 @@ def _worker(
     return Worker(
         client,
         task_queue=queue,
-        workflows=[
-            TrainingWorkflow,
-            PreprocessingWorkflow,
-            InferenceWorkflow,
-            MonitoringWorkflow,
-            NotificationWorkflow,
-        ],
-        # Workflow code uses only plain dataclasses of ours: nothing to load anew for each workflow.
-        workflow_runner=SandboxedWorkflowRunner(
-            restrictions=SandboxRestrictions.default.with_passthrough_modules("mltemporal", "msgspec")
-        ),
+        workflows=WORKFLOWS,
+        workflow_runner=workflow_runner(),
+        deployment_config=deployment_config(settings, queue) if versioned else None,
         activities=[
             StorageActivities(database, storage).validate_dataset,
             jobs.create_training_job,
@@ -115,11 +112,15 @@ def _worker(
     )
 
 
-async def run_worker(settings: Settings, *, home_only: bool = False) -> None:
+async def run_worker(settings: Settings, *, home_only: bool = False, shared_only: bool = False) -> None:
     """Run a worker until SIGTERM or SIGINT; prepares the database first.
 
-    With ``home_only`` it takes this home's local jobs only, where others share Temporal and the
-    database: a laptop that is closed must not hold up the team's jobs.
+    Args:
+        settings: where everything is.
+        home_only: take this home's local jobs only, where others share Temporal and the database: a
+            laptop that is closed must not hold up the team's jobs.
+        shared_only: take the jobs only that every worker of the database may take; so a pod, whose home
+            ends with it, has no task queue of its own.
     """
     asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(max_workers=32))
     await asyncio.to_thread(Database.prepare, settings.database_url)
@@ -131,13 +132,28 @@ async def run_worker(settings: Settings, *, home_only: bool = False) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     launchers = _launchers(settings, database)
-    backends = ("local",) if home_only else BACKENDS
-    queues = sorted({task_queue(settings, database, backend) for backend in backends})
+    shared, own = task_queue(settings, database, "kubernetes"), task_queue(settings, database, "local")
+    queues = sorted({own} if home_only else {shared} if shared_only else {own, shared})
+    here = WorkersSession(settings, client, database, launchers)
+    serving = Serving(here, shared, takes_over=home_only and settings.versioning != "pinned")
+    moving = None
+    if shared in queues:
+        await serving.begin()
+    if own in queues and own != shared:
+        moving = await moved_alone(here, own)
     async with AsyncExitStack() as running:
         for queue in queues:
-            await running.enter_async_context(_worker(client, database, settings, launchers, queue))
-        log.info("worker of %s on %r, process %d", ", ".join(queues), database, os.getpid())
+            worker = _worker(client, database, settings, launchers, queue, versioned=queue == shared)
+            await running.enter_async_context(worker)
+        log.info(
+            "worker of %s on %r, build %s, process %d", ", ".join(queues), database, build_id(), os.getpid()
+        )
+        keeping = asyncio.create_task(serving.keep()) if shared in queues else None
         await _say_so(database, queues, stop)
+        for task in (keeping, moving):
+            if task is not None:
+                task.cancel()
+        await serving.end()
     for launcher in launchers.values():
         await launcher.close()
     database.close()
@@ -150,7 +166,7 @@ async def _say_so(database: Database, queues: Sequence[str], stop: asyncio.Event
             id=uuid.uuid4().hex,
             host=platform.node(),
             pid=os.getpid(),
-            version=__version__,
+            version=build_id(),
             python=sys.executable,
             task_queue=queue,
             started_at=time.time(),
@@ -175,12 +191,17 @@ async def _say_so(database: Database, queues: Sequence[str], stop: asyncio.Event
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a worker in the foreground; returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m mltemporal.worker", description="Run a worker.")
-    parser.add_argument("--home-only", action="store_true", help="take this home's local jobs only")
-    home_only: bool = parser.parse_args(argv).home_only
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--home-only", action="store_true", help="take this home's local jobs only")
+    which.add_argument(
+        "--shared-only", action="store_true", help="take only what any worker may take"
+    )
+    arguments = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("temporalio").setLevel(logging.WARNING)
     try:
-        asyncio.run(run_worker(process_settings(), home_only=home_only))
+        settings = process_settings()
+        asyncio.run(run_worker(settings, home_only=arguments.home_only, shared_only=arguments.shared_only))
     except MLTemporalError as error:
         print(error, file=sys.stderr)  # noqa: T201  (this is a program)
         return 1

@@ -27,7 +27,7 @@ class WorkerInfo:
     host: str
     pid: int
     version: str
-    """Of mltemporal."""
+    """Of mltemporal, with the build of its workflow code: ``0.1.0-1a2b3c4d``."""
     python: str
     """Path of its interpreter."""
     task_queue: str

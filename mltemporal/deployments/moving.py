@@ -24,7 +24,6 @@ from mltemporal.workflows.activities.storage import ADOPT_NOTE
 
 if TYPE_CHECKING:
     from mltemporal.monitoring.surroundings import WorkersSession
-    from mltemporal.storage import Storage
 
 log = logging.getLogger("mltemporal.worker")
 
@@ -42,11 +41,13 @@ async def unfit(here: WorkersSession, queues: Sequence[str]) -> list[Replayed]:
     return [found async for found in replay(client, opened, here.database) if not found.ok]
 
 
-async def move_over(here: WorkersSession, storage: Storage, queues: Sequence[str]) -> None:
+async def move_over(here: WorkersSession, queues: Sequence[str]) -> None:
     """Replace each open workflow that does not fit the code at hand; the others need nothing.
 
     What fails is logged, and the rest is done. Idempotent: a new workflow fits.
     """
+    from temporalio.service import RPCError
+
     client = await here.client()
     opened = await recent(client, queues, open_only=True)
     count = 0
@@ -56,35 +57,35 @@ async def move_over(here: WorkersSession, storage: Storage, queues: Sequence[str
             continue
         log.warning("%s", found)
         try:
-            await _replace(here, storage, found)
-        except MLTemporalError as error:
+            await _replace(here, found)
+        except (MLTemporalError, RPCError) as error:
             log.warning("%s could not be moved over: %s", found.label, error)
     if count:
         log.info("%d open workflows were replayed on build %s", count, build_id())
 
 
-async def _replace(here: WorkersSession, storage: Storage, found: Replayed) -> None:
+async def _replace(here: WorkersSession, found: Replayed) -> None:
     row = await asyncio.to_thread(here.database.jobs.of_key, found.workflow_id)
     if row is None or row.status.final:
         # A round of the monitor comes again; of a job that has ended, only its last words are lost.
         await _terminate(here, found)
         return
     cancelled = await _cancel_requested(here, found)
-    await _prepare_adoption(here, storage, row)
+    await _prepare_adoption(here, row)
     await owner.start(here, row, again=True, replacing=True)
     await _tell(here, row, found)
     if cancelled:
         await owner.cancel(here, row.id)
 
 
-async def _prepare_adoption(here: WorkersSession, storage: Storage, row: JobRow) -> None:
+async def _prepare_adoption(here: WorkersSession, row: JobRow) -> None:
     """Have the new workflow go on with the attempt that runs, or with the next where none does."""
     if not row.attempt:
         return
     launcher = here.launcher(row.spec.backend)
     if await launcher.find(f"{row.key}-{row.attempt}") is not None:
         note = Attempt(job_id=row.id, number=row.attempt)
-        await asyncio.to_thread(storage.put_note, row.key, ADOPT_NOTE, note)
+        await asyncio.to_thread(here.storage.put_note, row.key, ADOPT_NOTE, note)
         return
     reason = "its workflow was replaced by one of other code"
     await asyncio.to_thread(

@@ -55,8 +55,18 @@ class StackFiles:
         """The ports that the server had last."""
         return self.folder / "ports.json"
 
+    @property
+    def deployed(self) -> Path:
+        """The workers of other builds that were started beside the stack's own, a file each."""
+        return self.folder / "deployed"
+
+    @property
+    def served(self) -> Path:
+        """Which build served this home's own task queue last."""
+        return self.folder / "served"
+
     def log(self, service: str) -> Path:
-        """The log of ``supervisor``, ``temporal`` or ``worker``."""
+        """The log of ``supervisor``, ``temporal``, ``worker`` or ``worker-<build>``."""
         return self.folder / f"{service}.log"
 
     def server_database(self, server_version: str) -> Path:
