@@ -33,11 +33,11 @@ class Session:
 
         Raises:
             StackError, InvalidRequest: they cannot be started.
-            VersionMismatch: they were started by another version of mltemporal.
+            VersionMismatch: they were started by newer code: this process is of before an upgrade.
         """
         from mltemporal import stack
 
-        return stack.up(self.settings)
+        return stack.up(self.settings, tell=print)
 
     @cached_property
     def database(self) -> Database:

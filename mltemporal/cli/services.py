@@ -16,7 +16,7 @@ def up() -> int:
     """Start the stack or attach to it, and show it."""
     settings = process_settings()
     before = stack.state(settings)
-    running = stack.up(settings)
+    running = stack.up(settings, tell=print)
     verb = "runs already" if before and before.supervisor == running.supervisor else "is up"
     print(f"the stack of {running.home} {verb}; `mltemporal down` stops it\n")
     print(_status_with_worker(settings))

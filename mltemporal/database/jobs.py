@@ -135,11 +135,6 @@ class Jobs:
         return self._one(jobs.c.live_fingerprint == fingerprint)
 
     @retried
-    def of_key(self, key: str) -> JobRow | None:
-        """Return the job of that key, which is its workflow's id too."""
-        return self._one(jobs.c.key == key)
-
-    @retried
     def named(self, name: str) -> JobRow:
         """Return the newest job of that name.
 

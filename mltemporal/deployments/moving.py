@@ -65,7 +65,7 @@ async def move_over(here: WorkersSession, queues: Sequence[str]) -> None:
 
 
 async def _replace(here: WorkersSession, found: Replayed) -> None:
-    row = await asyncio.to_thread(here.database.jobs.of_key, found.workflow_id)
+    row = await asyncio.to_thread(here.database.leftovers.of_key, found.workflow_id)
     if row is None or row.status.final:
         # A round of the monitor comes again; of a job that has ended, only its last words are lost.
         await _terminate(here, found)

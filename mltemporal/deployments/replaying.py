@@ -66,7 +66,7 @@ class Replayed:
 
 def replayer(client: Client) -> Replayer:
     """Return what replays on the code of this process; it reads payloads as the client does."""
-    from temporalio.worker import Replayer
+    from temporalio.worker import Plugin, Replayer
 
     from mltemporal.deployments.workflow_code import WORKFLOWS, workflow_runner
 
@@ -75,6 +75,7 @@ def replayer(client: Client) -> Replayer:
         workflow_runner=workflow_runner(),
         namespace=client.namespace,
         data_converter=client.data_converter,
+        plugins=[each for each in client.config()["plugins"] if isinstance(each, Plugin)],
         runtime=_quiet(),
     )
 
@@ -209,5 +210,5 @@ def _one_line(text: str) -> str:
 
 
 def _job_id(database: Database, key: str) -> int | None:
-    row = database.jobs.of_key(key)
+    row = database.leftovers.of_key(key)
     return None if row is None else row.id

@@ -23,6 +23,9 @@ VERBS = (
 START_WAIT_S = 2.0
 """How long loading waits for the services before it lets them come up in the background."""
 
+UPGRADE_WAIT_S = 30.0
+"""How long it waits for services that take over from older ones: what was upgraded is to be read at once."""
+
 _loaded: dict[int, Extension] = {}
 
 
@@ -89,27 +92,36 @@ class _Starting:
 
     def __init__(self) -> None:
         self._outcome = ""
+        self._wait_s = 0.0
         self._thread = threading.Thread(
             target=lambda: Context().run(self._start), name="mltemporal-start", daemon=True
         )
         self._thread.start()
 
     def _start(self) -> None:
+        from mltemporal import stack
         from mltemporal.settings import process_settings
         from mltemporal.stack import up
+        from mltemporal.stack.succession import is_older
 
+        told: list[str] = []
         try:
-            state = up(process_settings())
+            settings = process_settings()
+            if (before := stack.state(settings)) is not None and is_older(before):
+                self._wait_s = UPGRADE_WAIT_S
+            state = up(settings, tell=told.append)
         except MLTemporalError as error:
             self._outcome = f"the services did not start: {error}"
         else:
             self._outcome = f"Temporal at {state.temporal_address}" + (
                 state.web_ui and f", Web UI {state.web_ui}"
             )
+            self._outcome = "\n".join([self._outcome, *told])
 
     def say(self) -> None:
         """Print what is there, or that it is still coming."""
         self._thread.join(START_WAIT_S)
+        self._thread.join(self._wait_s)
         outcome = self._outcome or "the services are starting; train() waits for them"
         print(f"mltemporal {mltemporal.__version__}: {outcome}")  # noqa: T201
 

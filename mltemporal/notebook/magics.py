@@ -32,7 +32,7 @@ class MLTemporalMagics(Magics):  # type: ignore[misc]
             raise UsageError(f"%mltemporal knows {', '.join(STACK_COMMANDS)}, not {command!r}")
         settings = process_settings()
         if command == "up":
-            return up(settings)
+            return up(settings, tell=print)
         if command == "down":
             print("stopped" if down(settings) else "nothing was running")  # noqa: T201
             return None

@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     from mltemporal.stack.overview import StackStatus as StackStatus
     from mltemporal.stack.overview import status as status
     from mltemporal.stack.record import StackState as StackState
-    from mltemporal.stack.record import check_version as check_version
+    from mltemporal.stack.succession import check_version as check_version
 
 # No module bears the name of a function: loading it would put the module in the function's place.
 _HOME = {
     "StackState": "record",
     "StackStatus": "overview",
-    "check_version": "record",
+    "check_version": "succession",
     "connect": "connection",
     "down": "control",
     "state": "control",

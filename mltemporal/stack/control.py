@@ -8,33 +8,47 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
+from mltemporal.deployments.build import build_id
 from mltemporal.errors import StackError
 from mltemporal.settings import Settings
+from mltemporal.stack.deployed import stop, stop_all
 from mltemporal.stack.home import StackFiles, changing, is_locked, prepare_home
 from mltemporal.stack.leftovers import stop_leftovers
 from mltemporal.stack.logs import tail
 from mltemporal.stack.ports import check_fixed_ports, choose_ports
-from mltemporal.stack.record import StackState, check_settings, check_version, fingerprints, read_state
+from mltemporal.stack.record import StackState, check_settings, fingerprints, read_state
+from mltemporal.stack.succession import check_version, is_older, took_over
 
+_STOP_S = 20.0
+"""How long an older stack may take to stop."""
 _HOPELESS_FAILURES = 4
 """A server that dies so often in a row while it is being started will not come up."""
 
 
-def up(settings: Settings, *, wait_s: float = 30, worker_command: Sequence[str] | None = None) -> StackState:
+def up(
+    settings: Settings,
+    *,
+    wait_s: float = 30,
+    worker_command: Sequence[str] | None = None,
+    tell: Callable[[str], object] | None = None,
+) -> StackState:
     """Start the stack of ``settings.home``, or attach to the running one. Idempotent.
 
-    May be called by several processes at once: one of them starts it, all get the same state. A
-    stack that runs is found within milliseconds. With a configured Temporal only a worker is started.
+    A stack of older code is replaced: its services are stopped and started again from this code, while
+    trainings go on. May be called by several processes at once: one of them starts it, all get the same
+    state. A stack that runs is found within milliseconds. With a configured Temporal only a worker is started.
 
     Args:
         settings: where everything is.
         wait_s: seconds until Temporal must be usable.
         worker_command: what runs instead of ``python -m mltemporal.worker``.
+        tell: is given one sentence for a person when an older stack was replaced.
 
     Raises:
-        VersionMismatch: the running stack is of another version, or the database's schema is newer.
+        VersionMismatch: the running stack or the database's schema is of newer code; or the stack is of
+            older code that jobs are pinned to.
         InvalidRequest: the home cannot be a directory.
         StackError: the home, its disk, a fixed port or the server cannot be used; or the running
             stack uses another database, storage or Temporal than ``settings``.
@@ -46,10 +60,18 @@ def up(settings: Settings, *, wait_s: float = 30, worker_command: Sequence[str] 
     with changing(files, wait_s):
         if running := _attach(settings):
             return running
+        older = state(settings)
+        if older is not None and is_older(older):
+            _stop_older(settings, files, older)
+        else:
+            older = None
         deadline = time.monotonic() + wait_s
         if not is_locked(files.lock):
             _start(settings, files, worker_command)
-        return _wait_until_ready(settings, files, deadline, wait_s)
+        running = _wait_until_ready(settings, files, deadline, wait_s)
+        if older is not None and tell is not None:
+            tell(took_over(older, _live_jobs(settings)))
+        return running
 
 
 def down(settings: Settings, *, timeout_s: float = 20) -> bool:
@@ -64,6 +86,8 @@ def down(settings: Settings, *, timeout_s: float = 20) -> bool:
     if not files.change_lock.exists():
         return False
     with changing(files, timeout_s):
+        if not settings.temporal_configured:
+            stop_all(files)  # they would have no server any more
         recorded = _recorded(files, timeout_s)
         was_alive = recorded is not None and recorded.alive
         if recorded and not recorded.supervisor.stop(timeout_s):
@@ -88,13 +112,42 @@ def _attach(settings: Settings) -> StackState | None:
     running = state(settings)
     if running is None:
         return None
-    check_version(running)
     check_settings(running, fingerprints(settings, _temporal(settings)))
+    if is_older(running):
+        return None
+    check_version(running)
     if not settings.temporal_configured:
         check_fixed_ports(
             settings, temporal_address=running.temporal_address, web_ui=running.web_ui, home=running.home
         )
     return running if running.ready else None
+
+
+def _stop_older(settings: Settings, files: StackFiles, older: StackState) -> None:
+    """Stop a stack of older code, whose jobs this code can take over."""
+    from mltemporal.stack.pinned import check_nothing_pinned
+
+    if settings.versioning == "pinned" and not settings.temporal_configured:
+        check_nothing_pinned(settings, older)
+        stop(files, build_id())  # the stack's own worker will be one of this build
+    elif not settings.temporal_configured:
+        stop_all(files)
+    if not older.supervisor.stop(_STOP_S):
+        raise StackError(
+            f"the supervisor {older.supervisor.pid} of {older.home!r} does not stop",
+            f"look into {str(files.log('supervisor'))!r}",
+        )
+    stop_leftovers(files, read_state(files.state))
+
+
+def _live_jobs(settings: Settings) -> int:
+    from mltemporal.database import Database
+
+    database = Database.open(settings.database_url)
+    try:
+        return len(database.leftovers.live())
+    finally:
+        database.close()
 
 
 def _temporal(settings: Settings) -> str:

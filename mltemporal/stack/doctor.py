@@ -16,8 +16,8 @@ from mltemporal.stack import doctor_cluster, doctor_temporal
 from mltemporal.stack.control import state
 from mltemporal.stack.home import StackFiles, prepare_home
 from mltemporal.stack.overview import masked_url
-from mltemporal.stack.record import check_version
 from mltemporal.stack.server import find_binary, server_version
+from mltemporal.stack.succession import check_version
 from mltemporal.words import clean
 
 _NOTEBOOK_PACKAGES = ("ipython", "ipykernel", "ipywidgets", "anywidget", "matplotlib", "nbclient")

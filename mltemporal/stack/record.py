@@ -9,11 +9,10 @@ from pathlib import Path
 
 import msgspec
 
-from mltemporal.errors import StackError, VersionMismatch
+from mltemporal.errors import StackError
 from mltemporal.settings import Settings
 from mltemporal.specs import decode, encode
 from mltemporal.stack.process import ProcessId
-from mltemporal.version import __version__
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +38,10 @@ class StackState:
     supervisor: ProcessId
     version: str
     """Of the mltemporal that started it."""
+    build: str = ""
+    """Of its workflow code, see `deployments.build`; empty in stacks of before there were builds."""
+    code: str = ""
+    """The folder of the package that it was started from."""
     python: str
     """The interpreter that runs supervisor and worker."""
     host: str
@@ -89,19 +92,6 @@ def write_state(path: Path, state: StackState) -> None:
     new.replace(path)
 
 
-def check_version(state: StackState) -> None:
-    """Raise unless the running stack and this code are of one version.
-
-    Raises:
-        VersionMismatch: they are not.
-    """
-    if state.version != __version__:
-        raise VersionMismatch(
-            f"the stack of {state.home!r} was started by mltemporal {state.version}, this is {__version__}",
-            "run `mltemporal down && mltemporal up`; trainings that run go on",
-        )
-
-
 def fingerprints(settings: Settings, temporal: str) -> dict[str, str]:
     """Hash the settings that the worker and everyone who starts jobs must share.
 
@@ -123,7 +113,7 @@ def check_settings(state: StackState, wanted: dict[str, str]) -> None:
     Raises:
         StackError: it does not; names which.
     """
-    different = [name for name, value in wanted.items() if state.fingerprints.get(name) != value]
+    different = [name for name, value in state.fingerprints.items() if wanted.get(name, value) != value]
     if different:
         raise StackError(
             f"the stack of {state.home!r} was started with another {' and another '.join(different)} "

@@ -26,6 +26,10 @@ _TUNING = {
     "history.transferProcessorMaxPollRPS": "1000",
     # timers and retry backoff otherwise have a floor of one second
     "history.timerProcessorMaxTimeShift": '"50ms"',
+    # how soon it is seen that no job runs on a version any more, and none of its workers asks for work
+    "matching.wv.VersionDrainageStatusVisibilityGracePeriod": '"5s"',
+    "matching.wv.VersionDrainageStatusRefreshInterval": '"5s"',
+    "matching.PollerHistoryTTL": '"30s"',
     # these two push a cancellation to an activity at once, without waiting for its heartbeat
     "system.enableCancelActivityWorkerCommand": "true",
     "frontend.WorkerCommandsEnabled": "true",

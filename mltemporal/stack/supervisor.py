@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from mltemporal.deployments.build import build_id, code_folder
 from mltemporal.errors import MLTemporalError, StackError
 from mltemporal.settings import Settings, load_settings
 from mltemporal.stack.home import StackFiles, try_lock
@@ -154,6 +155,8 @@ class Supervisor:
             home=str(self._settings.home),
             supervisor=me,
             version=__version__,
+            build=build_id(),
+            code=code_folder(),
             python=sys.executable,
             host=platform.node(),
             started_at=self._started_at,
