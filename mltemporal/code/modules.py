@@ -24,6 +24,8 @@ from mltemporal.errors import InvalidTrainer
 
 def is_own(module: ModuleType) -> bool:
     """Whether ``module`` is the user's own."""
+    if not issubclass(type(module), ModuleType):  # `_cffi_backend.Lib`, say, only claims to be one
+        return False
     facts = ModuleType.__getattribute__(module, "__dict__")  # plain access would load a lazy module
     name, file = facts.get("__name__"), facts.get("__file__")
     if not isinstance(file, str) or not isinstance(name, str) or sys.modules.get(name) is not module:

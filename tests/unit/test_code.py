@@ -27,6 +27,7 @@ from sklearn.preprocessing import FunctionTransformer
 from traitlets.config import Config
 
 from mltemporal.code import Script, capture, capturing, check_environment, restore
+from mltemporal.code.modules import own_modules
 from mltemporal.errors import InvalidTrainer, VersionMismatch
 from mltemporal.specs import TrainerRef
 from mltemporal.storage import Storage
@@ -641,3 +642,11 @@ def test_the_package_loads_no_library() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert "set()\n" == done.stdout
+
+
+def test_what_only_claims_to_be_a_module_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Claims:
+        __class__ = ModuleType  # as the libraries that cffi opens do
+
+    monkeypatch.setitem(sys.modules, "claims_to_be_a_module", Claims())
+    assert "claims_to_be_a_module" not in [getattr(module, "__name__", "") for module in own_modules()]
