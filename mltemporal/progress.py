@@ -17,7 +17,6 @@ one call. The same parser serves every launcher. Its keys, all optional but the 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
@@ -27,6 +26,8 @@ from mltemporal.specs import ObjectRef
 
 PREFIX = "::mltemporal::"
 MAX_LINE_BYTES = 4096
+MAX_NAME_LENGTH = 200
+"""Longest name of a metric or an artifact, in characters: one always fits a line."""
 
 _Whole = Annotated[int, msgspec.Meta(ge=-(2**53), le=2**53)]
 """What every database and every language can hold."""
@@ -76,13 +77,15 @@ def parse_line(text: str) -> Line | None:
         return None
 
 
-def match_patterns(text: str, patterns: Mapping[str, str]) -> Line | None:
-    """Return the metrics that ``patterns`` (name to regular expression with one group) find in ``text``."""
-    metrics: dict[str, float | None] = {}
-    for name, pattern in patterns.items():
-        if found := re.search(pattern, text):
-            try:
-                metrics[name] = float(found.group(1))
-            except (ValueError, TypeError):
-                continue  # the group caught words, or nothing, and no number: an ordinary line
-    return Line(metrics=metrics) if metrics else None
+def is_file_name(name: str) -> bool:
+    """Whether ``name`` can name a file that a job leaves behind: relative, and nothing but a path below.
+
+    Whoever saves it may do so on another system: backslashes and drives are refused too.
+    """
+    return (
+        1 <= len(name) <= MAX_NAME_LENGTH
+        and name.isprintable()
+        and "\\" not in name
+        and not re.match(r"[A-Za-z]:", name)
+        and not {"", ".", ".."} & set(name.split("/"))
+    )

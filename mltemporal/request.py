@@ -8,6 +8,7 @@ import operator
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
+from itertools import islice
 from typing import Any, TypeGuard, TypeVar
 
 from mltemporal.errors import InvalidRequest
@@ -19,6 +20,10 @@ T = TypeVar("T")
 _UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 _DURATION = re.compile(r"\s*(?:\d+(?:\.\d+)?\s*[smhd]\s*)+")
 _LONGEST_S = 365 * 86_400
+_LONGEST_ENVIRONMENT = 100_000
+_LONGEST_SHOWN = 200
+_MOST_LABELS = 100
+"""Of tags, packages, secrets: more than anybody reads, fewer than a record or a pod would mind."""
 
 
 def backend(name: str | None, default: str = BACKENDS[0]) -> str:
@@ -81,7 +86,9 @@ def share(name: str, value: object) -> float:
 def label(name: str, value: object) -> str:
     """Return ``value`` if it can be shown as a name: printable text of 1 to 100 characters."""
     if not isinstance(value, str) or not 1 <= len(value) <= 100 or not value.isprintable():
-        raise InvalidRequest(f"{name}={value!r} is no name", "give 1 to 100 printable characters")
+        shown = repr(value)
+        shown = shown if len(shown) <= _LONGEST_SHOWN else shown[:_LONGEST_SHOWN] + "…"
+        raise InvalidRequest(f"{name}={shown} is no name", "give 1 to 100 printable characters")
     return value
 
 
@@ -89,7 +96,10 @@ def labels(name: str, values: object) -> tuple[str, ...]:
     """Return the texts in ``values``; one text alone is a mistake (it would be taken letter by letter)."""
     if isinstance(values, str) or not isinstance(values, Iterable):
         raise InvalidRequest(f"{name}={values!r} is no list of texts", f'give a list: {name}=["nightly"]')
-    return tuple(label(name, value) for value in values)
+    found = tuple(label(name, value) for value in islice(values, _MOST_LABELS + 1))
+    if len(found) > _MOST_LABELS:
+        raise InvalidRequest(f"{name} has more than {_MOST_LABELS} texts", "give fewer")
+    return found
 
 
 def parameters(params: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -119,6 +129,11 @@ def environment(env: Mapping[str, str] | None) -> dict[str, str]:
             )
         if not isinstance(value, str) or "\0" in value:
             raise InvalidRequest(f"the value of env[{name!r}] is no text", f"give text: {name}=str(…)")
+    if (length := sum(len(name) + len(value) for name, value in env.items())) > _LONGEST_ENVIRONMENT:
+        raise InvalidRequest(
+            f"env holds {length:,} characters",
+            f"give at most {_LONGEST_ENVIRONMENT:,}; put more into a file, or into the dataset",
+        )
     return dict(env)
 
 

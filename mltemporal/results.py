@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from mltemporal import specs
 from mltemporal.errors import InvalidRequest, NotFound
+from mltemporal.progress import is_file_name
 from mltemporal.specs import Artifact
 from mltemporal.storage import Storage
 from mltemporal.words import one_line
@@ -45,9 +46,17 @@ class StoredFile:
         return self._storage.get_bytes(self._object)
 
     def save(self, path: str | Path) -> Path:
-        """Write a copy to ``path`` (a file, or a directory that exists) and return where it is."""
+        """Write a copy to ``path`` (a file, or a directory that exists) and return where it is.
+
+        Raises:
+            InvalidRequest: ``path`` is a directory, and the artifact's name is none for a file in it.
+        """
         target = Path(path)
         if target.is_dir():
+            if not is_file_name(self.name):  # written by another program, or into the record by hand
+                raise InvalidRequest(
+                    f"the artifact {self.name!r} has no name for a file", "name the file: save('copy.bin')"
+                )
             target /= Path(self.name).name
         with self._storage.local_path(self._object) as source:
             shutil.copyfile(source, target)

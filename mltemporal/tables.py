@@ -108,7 +108,8 @@ class Dataset:
     def _repr_html_(self) -> str:
         kept = self._row.facts.profile
         shown = self.profile._repr_html_() if kept is not None else ""
-        return f"<div><b>{html.escape(repr(self), quote=True)}</b> {html.escape(one_line(self.uri))}</div>{shown}"
+        what, where = html.escape(repr(self), quote=True), html.escape(one_line(self.uri), quote=True)
+        return f"<div><b>{what}</b> {where}</div>{shown}"
 
 
 class DatasetList(list[Dataset]):

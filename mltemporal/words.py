@@ -17,7 +17,7 @@ _ESCAPES = re.compile(
 # Control characters, marks that turn the direction of text around what follows them, other ends of
 # lines, and halves of characters, which no file and no terminal takes.
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
-_MARKDOWN = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~&:])")
+_MARKDOWN = frozenset("\\`*_{}[]()<>#+-.!|~&:")
 
 
 def clean(text: str) -> str:
@@ -37,9 +37,16 @@ def one_line(text: object) -> str:
     return " ".join(clean(str(text)).split())
 
 
-def markdown(text: str) -> str:
+def markdown(text: str, limit_bytes: int = 1000) -> str:
     """Return ``text`` as one line of markdown that shows it as it is: Temporal's Web UI renders it."""
-    return _MARKDOWN.sub(r"\\\1", one_line(text))
+    kept, length = [], 0
+    for character in one_line(text):
+        shown = f"\\{character}" if character in _MARKDOWN else character
+        length += len(shown.encode())
+        if length > limit_bytes:
+            break
+        kept.append(shown)
+    return "".join(kept)
 
 
 def shortened(text: str, limit: int) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,11 +12,14 @@ import msgspec
 
 from mltemporal.code.calls import check_call, name_of, refuse_unknown
 from mltemporal.code.container import Container
-from mltemporal.code.script import Script, arguments, check_list, check_patterns, script_text
+from mltemporal.code.script import Script, arguments, check_list, script_text
 from mltemporal.code.versions import versions_for
 from mltemporal.errors import InvalidTrainer
+from mltemporal.patterns import check_patterns
+from mltemporal.setting import sounds_secret
 from mltemporal.specs import TrainerRef
 from mltemporal.storage import Storage
+from mltemporal.words import one_line
 
 BASELINE_PARAMETERS = (
     "max_iter",
@@ -37,10 +39,8 @@ BASELINE_PARAMETERS = (
 LIMIT_BYTES = 256 << 20
 
 _SHOWN = 200
-_SECRET = re.compile(
-    r"(?:^|_)(?:password|passwd|pwd|passphrase|secret|token|credentials?|apikey|(?:api|access|private|secret)_?key)(?:_|$)",
-    re.IGNORECASE,
-)
+_LABEL = 100
+"""As long as a name that is given to a job may be."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,7 +139,7 @@ def _script(script: Script, params: dict[str, Any], shown: dict[str, str]) -> Ca
     patterns = dict(script.metrics or {})
     return CapturedCode(
         kind="script",
-        label=os.path.basename(path),
+        label=_label(os.path.basename(path)),
         payload=text,
         format="text",
         fingerprint=_digest(b"script", text, path.encode(), msgspec.json.encode([args, patterns])),
@@ -160,7 +160,7 @@ def _container(container: Container, params: dict[str, Any], shown: dict[str, st
     args = arguments(container.args, params)
     return CapturedCode(
         kind="container",
-        label=str(container.image),
+        label=_label(str(container.image)),
         payload=None,
         format="",
         fingerprint=_digest(b"container", msgspec.json.encode([container.image, command, args, patterns])),
@@ -171,11 +171,12 @@ def _container(container: Container, params: dict[str, Any], shown: dict[str, st
     )
 
 
-def _pickled(kind: str, label: str, thing: object, shown: dict[str, str]) -> CapturedCode:
+def _pickled(kind: str, called: str, thing: object, shown: dict[str, str]) -> CapturedCode:
     from mltemporal.code.culprits import why_not_shipped, why_too_large
     from mltemporal.code.fingerprints import fingerprint
     from mltemporal.code.shipping import TooLarge, dumps_for_job
 
+    label = _label(called)
     try:
         payload = dumps_for_job(thing, limit_bytes=LIMIT_BYTES)
     except InvalidTrainer:
@@ -222,13 +223,18 @@ def _class_given(kind: type) -> InvalidTrainer:
 
 def _shown(name: str, value: object) -> str:
     """Return a parameter for people: short, and never a secret."""
-    if _SECRET.search(re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name)):
+    if sounds_secret(name):
         return "•••"
     try:
         text = repr(value)
     except Exception as error:  # a foreign __repr__ may raise anything
         text = f"<{type(value).__name__}, whose repr raises {type(error).__name__}>"
     return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
+
+
+def _label(text: str) -> str:
+    """Return what people call the trainer; by default the job is named after it."""
+    return one_line(text)[:_LABEL] or "trainer"
 
 
 def _digest(*parts: bytes) -> str:

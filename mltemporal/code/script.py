@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from mltemporal.errors import InvalidTrainer
+from mltemporal.patterns import check_patterns
+
+_LONGEST_COMMAND_LINE = 100_000
 
 
 @dataclass(frozen=True)
@@ -70,31 +72,19 @@ def arguments(args: Sequence[object], params: Mapping[str, Any]) -> tuple[str, .
     """Return the command line: the program's own arguments, then ``--name=value`` for each parameter.
 
     True becomes ``--name``; False and None are left out.
+
+    Raises:
+        InvalidTrainer: it is longer than systems take.
     """
     options = [
         f"--{name}" if value is True else f"--{name}={value}"
         for name, value in params.items()
         if value is not None and value is not False
     ]
-    return (*(str(arg) for arg in args), *options)
-
-
-def check_patterns(metrics: Mapping[str, str]) -> None:
-    """Refuse what finds no metric.
-
-    Raises:
-        InvalidTrainer: a pattern is no regular expression, or has not exactly one group.
-    """
-    for name, pattern in metrics.items():
-        try:
-            groups = re.compile(pattern).groups
-        except re.error as error:
-            raise InvalidTrainer(
-                f"the pattern of metric {name!r} is no regular expression: {error}",
-                r"write it as r'loss=(\S+)'",
-            ) from error
-        if groups != 1:
-            raise InvalidTrainer(
-                f"the pattern of metric {name!r} has {groups} groups instead of one",
-                r"write it as r'loss=(\S+)'",
-            )
+    line = (*(str(arg) for arg in args), *options)
+    if (length := sum(map(len, line))) > _LONGEST_COMMAND_LINE:
+        raise InvalidTrainer(
+            f"args and params make a command line of {length:,} characters",
+            f"give at most {_LONGEST_COMMAND_LINE:,}; put more into a file, or into the dataset",
+        )
+    return line

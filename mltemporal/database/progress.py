@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 LOG_KEPT_BYTES = 4 << 20
 """The end of each attempt's output that the database holds; a longer log goes to storage whole."""
+
+_NAMES_OF_POINTS = 1000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +59,19 @@ class Place:
     """In bytes."""
     cursor: str = ""
     """The same place in the platform's own words; empty where it has none."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Said:
+    """How much of what an attempt said is recorded."""
+
+    since: float = 0.0
+    """When the attempt began, seconds since the epoch."""
+    points: int = 0
+    notes: tuple[str, ...] = ()
+    artifacts: int = 0
+    names: frozenset[str] = frozenset()
+    """The metrics of its newest points."""
 
 
 class ProgressRecord:
@@ -130,6 +145,33 @@ class ProgressRecord:
         )
         with self._database.reading() as connection:
             return [_point(row) for row in connection.execute(query)][::-1]
+
+    @retried
+    def said(self, job_id: int, attempt: int) -> Said:
+        """Return how much the attempt has said so far."""
+        began = sa.select(attempts.c.started_at).where(
+            attempts.c.job_id == job_id, attempts.c.number == attempt
+        )
+        told = sa.select(events.c.message).where(
+            events.c.job_id == job_id, events.c.attempt == attempt, events.c.kind == "note"
+        )
+
+        def count(table: sa.Table) -> sa.Select[Any]:
+            return (
+                sa.select(sa.func.count())
+                .select_from(table)
+                .where(table.c.job_id == job_id, table.c.attempt == attempt)
+            )
+
+        newest = self.newest_points(job_id, attempt, _NAMES_OF_POINTS)
+        with self._database.reading() as connection:
+            return Said(
+                since=connection.scalar(began) or 0.0,
+                points=connection.scalar(count(points)) or 0,
+                notes=tuple(connection.scalars(told)),
+                artifacts=connection.scalar(count(artifacts)) or 0,
+                names=frozenset(name for point in newest for name in point.metrics),
+            )
 
     @retried
     def log(

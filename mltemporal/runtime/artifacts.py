@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import zipfile
 from collections import Counter
@@ -13,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from mltemporal.errors import InvalidRequest
+from mltemporal.progress import is_file_name
 from mltemporal.runtime import context, reporting
 
-_NAME = re.compile(r"[^/\x00-\x1f][^\x00-\x1f]{0,199}")
 _PICTURE_DPI = 150
 
 _unnamed: Counter[str] = Counter()
@@ -82,9 +81,9 @@ def _named(name: str | None, default: str, *, keep: bool) -> str:
         _unnamed[default] += 1
         stem, extension = os.path.splitext(default)
         return default if keep or _unnamed[default] == 1 else f"{stem}-{_unnamed[default]}{extension}"
-    if not (isinstance(name, str) and _NAME.fullmatch(name)) or ".." in name.split("/"):
+    if not isinstance(name, str) or not is_file_name(name):
         raise InvalidRequest(
-            f"{name!r} cannot name an artifact",
+            f"{str(name)[:250]!r} cannot name an artifact",
             "use a relative name of at most 200 characters, e.g. 'roc.png'",
         )
     return name if keep or os.path.splitext(name)[1] else name + os.path.splitext(default)[1]

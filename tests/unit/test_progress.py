@@ -2,7 +2,7 @@
 
 import pytest
 
-from mltemporal.progress import MAX_LINE_BYTES, PREFIX, Line, format_line, match_patterns, parse_line
+from mltemporal.progress import MAX_LINE_BYTES, PREFIX, Line, format_line, is_file_name, parse_line
 from mltemporal.specs import ObjectRef
 
 
@@ -77,13 +77,27 @@ def test_what_is_no_progress_is_ordinary_output(text: str) -> None:
     assert parse_line(text) is None
 
 
-def test_patterns_find_the_metrics_of_a_program_that_cannot_be_changed() -> None:
-    patterns = {"loss": r"loss=(\S+)", "accuracy": r"acc (\d+)%"}
-    assert Line(metrics={"loss": 0.25, "accuracy": 91.0}) == match_patterns("loss=0.25 acc 91%", patterns)
-    assert Line(metrics={"accuracy": 91.0}) == match_patterns("acc 91%", patterns)
-    assert match_patterns("nothing here", patterns) is None
+@pytest.mark.parametrize("name", ["roc.png", "plots/roc.png", "größe.txt", "a b", ".hidden", "..."])
+def test_a_file_name_is_a_path_below(name: str) -> None:
+    assert is_file_name(name)
 
 
-@pytest.mark.parametrize("text", ["loss=low", "loss="])
-def test_a_pattern_that_catches_no_number_finds_nothing(text: str) -> None:
-    assert match_patterns(text, {"loss": r"loss=(\w+)?"}) is None
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("", ".", "..", "../x", "a/../../x", "/etc/passwd", "a//b", "a/", "./a"),
+        *(
+            "C:\\x",
+            "c:x",
+            "a\\..\\b",
+            "\\\\host\\share",
+            "a\0b",
+            "a\nb",
+            "\x1b[31m",
+            "\u202egnp.exe",
+            "x" * 201,
+        ),
+    ],
+)
+def test_what_may_lead_elsewhere_is_no_file_name(name: str) -> None:
+    assert not is_file_name(name)

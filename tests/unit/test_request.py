@@ -1,5 +1,6 @@
 """What a person asks for: accepted in every usual form, or refused with the whole story."""
 
+import itertools
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -271,3 +272,20 @@ def test_options_of_a_pod_are_understood(tmp_path: Path) -> None:
 )
 def test_options_of_a_pod_that_cannot_be_are_refused(given: Any, what: str) -> None:
     assert what in refusal(request.pod_options, **NOTHING | given)[0]
+
+
+def test_a_name_of_a_megabyte_is_refused_in_a_few_words() -> None:
+    what, _ = refusal(request.label, "name", "x" * 1_000_000)
+    assert len(what) < 300
+
+
+def test_ten_thousand_tags_are_refused_and_an_endless_list_too() -> None:
+    expected = ("tags has more than 100 texts", "give fewer")
+    assert expected == refusal(request.labels, "tags", [f"tag {i}" for i in range(10_000)])
+    assert expected == refusal(request.labels, "tags", (f"tag {i}" for i in itertools.count()))
+
+
+def test_an_environment_of_a_megabyte_is_refused_without_showing_it() -> None:
+    what, next_step = refusal(request.environment, {"KEY": "swordfish" * 100_000})
+    assert "env holds 900,003 characters" == what
+    assert "swordfish" not in next_step

@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 
 from mltemporal.database import Batch, Database
-from mltemporal.progress import Line, match_patterns, parse_line
+from mltemporal.patterns import match_patterns
+from mltemporal.progress import Line, is_file_name, parse_line
 from mltemporal.specs import Artifact
 from mltemporal.views import Point
+from mltemporal.words import clean, one_line, shortened
+from mltemporal.workflows.activities.allowance import Allowance
 
 _LONGEST_LINE_BYTES = 64 << 10
+"""A longer line is recorded in pieces of this length, wherever it was cut on its way here."""
+_LONGEST_TEXT = 600
+"""Of a note or a stage, in characters."""
 
 
 @dataclass
@@ -34,6 +41,9 @@ class Follower:
     """What the job said last that it does."""
     latest: Point | None = None
     _pending: bytes = field(default=b"", repr=False)
+    _allowance: Allowance | None = field(default=None, repr=False)
+    _held: tuple[int, Point] | None = field(default=None, repr=False)
+    """The newest of the points that come too fast: it is recorded when there is room, or at the end."""
 
     @property
     def read_to(self) -> int:
@@ -48,53 +58,76 @@ class Follower:
         """
         self._pending += output
         end = self._pending.rfind(b"\n") + 1
-        if last or (not end and len(self._pending) > _LONGEST_LINE_BYTES):
-            end = len(self._pending)
-        if not end:
+        end += (len(self._pending) - end) // _LONGEST_LINE_BYTES * _LONGEST_LINE_BYTES
+        end = len(self._pending) if last else end
+        if not end and not (last and self._held):
             return True
         whole, self._pending = self._pending[:end], self._pending[end:]
-        batch = self._read(whole, "" if self._pending else cursor)
+        batch = self._read(whole, "" if self._pending else cursor, last=last)
         if not self.database.progress.append(self.job_id, self.attempt, batch, rank=self.rank):
             return False
         self.position = batch.end
         return True
 
-    def _read(self, whole: bytes, cursor: str) -> Batch:
-        points: list[tuple[int, Point]] = []
-        log: list[str] = []
-        notes: list[tuple[int, str]] = []
-        artifacts: list[Artifact] = []
-        at = self.position
+    def _read(self, whole: bytes, cursor: str, *, last: bool) -> Batch:
+        if self._allowance is None:
+            self._allowance = Allowance(self.database.progress.said(self.job_id, self.attempt))
+        read = _Reading(self.position)
         for raw in _lines(whole):
             text = raw.decode("utf-8", errors="replace").rstrip("\r\n")
             line = parse_line(text)
-            if line is None:
-                log.append(text)
-                line = match_patterns(text, self.patterns)
-            if line is not None:
-                if line.event == "report":
-                    points.append((at, self._point(line)))
-                elif line.event == "stage":
-                    self.stage = line.text
-                elif line.event == "note":
-                    notes.append((at, line.text))
-                elif line.event == "artifact" and line.object is not None:
-                    artifacts.append(Artifact(name=line.name, object=line.object))
-            at += len(raw)
-        if points:
-            self.latest = points[-1][1]
+            if line is None or not self._take(read, line, len(raw), self._allowance):
+                read.log.append((read.at, text))
+            read.at += len(raw)
+        if self.patterns:
+            found = match_patterns([text for _, text in read.log], self.patterns)
+            for (at, text), line in zip(read.log, found, strict=True):
+                if line is not None:
+                    self._take_point(read, at, self._point(line), len(text), self._allowance)
+        if self._held and (last or self._allowance.point(0)):
+            read.points.append(self._held)
+            self._held = None
+        # Keys of their own beside the job's notes, which have the positions of lines.
+        left_out = [(-1 - self.position - i, words) for i, words in enumerate(self._allowance.untold())]
         return Batch(
             start=self.position,
             end=self.position + len(whole),
             cursor=cursor,
-            points=tuple(points),
-            log="".join(f"{text.rpartition(chr(13))[2]}\n" for text in log),
-            notes=tuple(notes),
-            artifacts=tuple(artifacts),
+            points=tuple(sorted(read.points, key=lambda each: each[0])),
+            log="".join(f"{text.rpartition(chr(13))[2]}\n" for _, text in read.log),
+            notes=(*read.notes, *left_out),
+            artifacts=tuple(read.artifacts),
         )
 
+    def _take(self, read: _Reading, line: Line, size: int, allowance: Allowance) -> bool:
+        """Take what a progress line says; False where it is a line of the log like others."""
+        if line.event == "report":
+            self._take_point(read, read.at, self._point(line), size, allowance)
+        elif line.event == "stage":
+            self.stage = shortened(one_line(line.text), _LONGEST_TEXT)
+        elif line.event == "note":
+            if not allowance.note():
+                return False
+            read.notes.append((read.at, shortened(clean(line.text), _LONGEST_TEXT)))
+        elif line.event == "artifact" and line.object is not None:
+            if not is_file_name(line.name) or not allowance.artifact():
+                return False
+            read.artifacts.append(Artifact(name=line.name, object=line.object))
+        return True
+
+    def _take_point(self, read: _Reading, at: int, point: Point, size: int, allowance: Allowance) -> None:
+        point = replace(point, metrics=allowance.metrics(point.metrics))
+        self.latest = point
+        if allowance.point(size):
+            read.points.append((at, point))
+            self._held = None
+        else:
+            self._held = (at, point)
+
     def _point(self, line: Line) -> Point:
-        metrics = {name: math.nan if value is None else value for name, value in line.metrics.items()}
+        metrics = {
+            one_line(name): math.nan if value is None else value for name, value in line.metrics.items()
+        }
         return Point(
             attempt=self.attempt,
             time=line.time if line.time is not None else time.time(),
@@ -104,7 +137,23 @@ class Follower:
         )
 
 
-def _lines(whole: bytes) -> list[bytes]:
+@dataclass
+class _Reading:
+    """What was read of a batch so far."""
+
+    at: int
+    """The position of the line."""
+    points: list[tuple[int, Point]] = field(default_factory=list)
+    log: list[tuple[int, str]] = field(default_factory=list)
+    notes: list[tuple[int, str]] = field(default_factory=list)
+    artifacts: list[Artifact] = field(default_factory=list)
+
+
+def _lines(whole: bytes) -> Iterator[bytes]:
     """Split at newlines only: a carriage return redraws a line, as progress bars do."""
-    parts = whole.split(b"\n")
-    return [part + b"\n" for part in parts[:-1]] + ([parts[-1]] if parts[-1] else [])
+    start = 0
+    while start < len(whole):
+        end = whole.find(b"\n", start) + 1 or len(whole)
+        for piece in range(start, end, _LONGEST_LINE_BYTES):
+            yield whole[piece : min(end, piece + _LONGEST_LINE_BYTES)]
+        start = end
