@@ -10,6 +10,7 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 
+from mltemporal.cli.versions import add_arguments as add_version_arguments
 from mltemporal.errors import MLTemporalError
 from mltemporal.version import __version__
 
@@ -57,6 +58,13 @@ def _parser() -> argparse.ArgumentParser:
     runs.add_argument("--limit", type=_count, default=20, metavar="N", help="how many at most (default: 20)")
     database = add("db", _db, "show or upgrade the schema of the database")
     database.add_argument("action", choices=["status", "upgrade"])
+    replay = add("replay", _replay, "replay recent workflows on this code: do they fit it?")
+    replay.add_argument(
+        "--limit", type=_count, default=200, metavar="N", help="how many at most (default: 200)"
+    )
+    replay.add_argument("--job", type=_count, metavar="ID", help="only those of one job")
+    versions = add("versions", _versions, "list, deploy, promote and retire builds of the workflow code")
+    add_version_arguments(versions)
     return parser
 
 
@@ -112,3 +120,15 @@ def _db(arguments: argparse.Namespace) -> int:
     from mltemporal.cli import database
 
     return database.upgrade() if arguments.action == "upgrade" else database.status()
+
+
+def _replay(arguments: argparse.Namespace) -> int:
+    from mltemporal.cli.replay import replay
+
+    return replay(arguments.limit, arguments.job)
+
+
+def _versions(arguments: argparse.Namespace) -> int:
+    from mltemporal.cli.versions import versions
+
+    return versions(arguments)

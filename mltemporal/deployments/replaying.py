@@ -92,9 +92,14 @@ def _quiet() -> Runtime:
 
 
 async def recent(
-    client: Client, queues: Sequence[str], *, limit: int | None = None, open_only: bool = False
+    client: Client,
+    queues: Sequence[str],
+    *,
+    limit: int | None = None,
+    open_only: bool = False,
+    workflow_id: str | None = None,
 ) -> list[WorkflowExecution]:
-    """Return the newest workflows of these task queues, open and closed.
+    """Return the newest workflows of these task queues, open and closed; or the runs of one of them.
 
     Raises:
         ServiceUnavailable: Temporal does not answer.
@@ -103,6 +108,8 @@ async def recent(
 
     names = ", ".join(f"'{queue}'" for queue in queues)
     query = f"TaskQueue IN ({names})" + (" AND ExecutionStatus = 'Running'" if open_only else "")
+    if workflow_id is not None:
+        query = f"WorkflowId = '{workflow_id}'"
     try:
         return [each async for each in client.list_workflows(query, limit=limit)]
     except RPCError as error:
