@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from mltemporal.connection import connect as connect
     from mltemporal.connection import shutdown as shutdown
     from mltemporal.connection import status as status
+    from mltemporal.deployments.board import VersionBoard as VersionBoard
+    from mltemporal.deployments.board import versions as versions
     from mltemporal.errors import CorruptObject as CorruptObject
     from mltemporal.errors import InvalidDataset as InvalidDataset
     from mltemporal.errors import InvalidRequest as InvalidRequest
@@ -61,6 +63,7 @@ _NAMES = {
     "batch": "predict preprocess",
     "code": "Container Script",
     "connection": "connect shutdown status",
+    "deployments.board": "VersionBoard versions",
     "errors": "CorruptObject InvalidDataset InvalidRequest InvalidTrainer JobCancelled JobFailed "
     "MLTemporalError NotFound ServiceUnavailable StackError TrainingInterrupted VersionMismatch",
     "handles": "InferenceJob PreprocessingJob TrainingJob",
