@@ -11,7 +11,7 @@ from IPython.core.completer import (
     context_matcher,
 )
 
-STACK_COMMANDS = ("status", "up", "down", "doctor")
+STACK_COMMANDS = ("status", "up", "down", "doctor", "versions")
 _WORDS = {
     "%mltemporal": STACK_COMMANDS,
     "%jobs": ("--limit",),

@@ -23,7 +23,7 @@ class MLTemporalMagics(Magics):  # type: ignore[misc]
 
     @line_magic("mltemporal")
     def stack(self, line: str) -> object:
-        """``%mltemporal status|up|down|doctor``: look after the services behind the notebook."""
+        """``%mltemporal status|up|down|doctor|versions``: look after the services behind the notebook."""
         from mltemporal.settings import process_settings
         from mltemporal.stack import down, status, up
 
@@ -36,6 +36,10 @@ class MLTemporalMagics(Magics):  # type: ignore[misc]
         if command == "down":
             print("stopped" if down(settings) else "nothing was running")  # noqa: T201
             return None
+        if command == "versions":
+            from mltemporal.deployments.board import versions
+
+            return versions()
         if command == "doctor":
             # in a process of its own: it looks at what a fresh interpreter finds
             subprocess.run([sys.executable, "-m", "mltemporal.cli", "doctor"], check=False)

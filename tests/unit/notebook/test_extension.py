@@ -116,7 +116,7 @@ def test_an_unknown_command_is_refused(shell, capsys):
 
     shell.run_cell("%mltemporal restart")
 
-    assert "%mltemporal knows status, up, down, doctor, not 'restart'" in capsys.readouterr().err
+    assert "%mltemporal knows status, up, down, doctor, versions, not 'restart'" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
