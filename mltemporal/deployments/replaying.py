@@ -11,7 +11,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from mltemporal.errors import ServiceUnavailable
+from mltemporal.errors import NotFound, ServiceUnavailable
 from mltemporal.words import clean
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from temporalio.worker import Replayer
 
     from mltemporal.database import Database
+    from mltemporal.session import Session
 
 _replaying: ContextVar[bool] = ContextVar("replaying", default=False)
 
@@ -146,6 +147,33 @@ async def replay(
     finally:
         for task in tasks:
             task.cancel()
+
+
+async def replay_job(session: Session, workflow_id: str) -> Replayed:
+    """Replay the newest history of a job's workflow on the code of this process.
+
+    Raises:
+        NotFound: Temporal has none: it was never started, or is forgotten by now.
+        ServiceUnavailable: Temporal does not answer.
+    """
+    from temporalio.service import RPCError, RPCStatusCode
+
+    client = await session.client()
+    try:
+        found = await client.get_workflow_handle(workflow_id).describe()
+        replayed = await _replayed(client, replayer(client), found, session.database)
+    except RPCError as error:
+        if error.status is not RPCStatusCode.NOT_FOUND:
+            raise ServiceUnavailable(
+                f"Temporal does not know how {workflow_id!r} is: {error.message}", "run `mltemporal doctor`"
+            ) from error
+        replayed = None
+    if replayed is None:
+        raise NotFound(
+            f"Temporal has no history of {workflow_id!r}",
+            "it keeps those of ended jobs for 30 days by default",
+        )
+    return replayed
 
 
 async def _replayed(
