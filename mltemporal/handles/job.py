@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from mltemporal.database import JobRow
+    from mltemporal.deployments.replaying import Replayed
     from mltemporal.session import Session
 
 Result = TypeVar("Result")
@@ -169,6 +170,16 @@ class Job(Generic[Result]):
     def history(self) -> pd.DataFrame:
         """Return everything that happened to the job, a row an event: when, what, which attempt, by whom."""
         return history_frame(self._session, self.id)
+
+    def replay(self) -> Replayed:
+        """Replay the job's history on the workflow code of this process; the answer says whether it fits.
+
+        Raises:
+            NotFound: Temporal has no history of it (any more).
+        """
+        from mltemporal.deployments.replaying import replay_job
+
+        return background.run(replay_job(self._session, self._key))
 
     def plot(self) -> Figure:
         """Return a figure of the metric curves."""
