@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import sys
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
@@ -42,6 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def versions(arguments: argparse.Namespace) -> int:
     """Carry out the action."""
+    import asyncio
 
     async def act() -> None:
         from mltemporal.deployments.rollout import opened

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from mltemporal.version import __version__
 
-WORKFLOW_CODE = ("workflows/*.py", "specs/*.py", "errors.py")
-"""Everything that a replay depends on: the workflows, what they hand on, and what they raise.
+WORKFLOW_CODE = ("workflows/*.py", "specs/*.py", "errors.py", "words.py")
+"""Everything that a replay depends on: the workflows, what they hand on, what they raise and say.
 
 Activities are not part of it: a replay never runs them.
 """

@@ -171,7 +171,7 @@ async def replay_job(session: Session, workflow_id: str) -> Replayed:
     if replayed is None:
         raise NotFound(
             f"Temporal has no history of {workflow_id!r}",
-            "it keeps those of ended jobs for 30 days by default",
+            "of ended jobs it keeps them for some days",
         )
     return replayed
 

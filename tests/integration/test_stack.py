@@ -252,17 +252,28 @@ def test_a_server_whose_port_is_lost_moves_and_its_worker_follows(settings: Sett
     assert before.temporal_address != after.temporal_address
 
 
-def test_a_stack_of_another_version_is_refused(shared: Settings) -> None:
+def test_a_stack_of_a_newer_version_is_refused(shared: Settings) -> None:
     running = up(shared)
-    write_state(StackFiles(shared.home).state, replace(running, version="0.0.9"))
+    write_state(StackFiles(shared.home).state, replace(running, version="99.0", build="99.0-00000000"))
     with pytest.raises(VersionMismatch) as caught:
         up(shared)
     write_state(StackFiles(shared.home).state, running)
     assert (
-        f"the stack of {str(shared.home)!r} was started by mltemporal 0.0.9, this is {running.version}"
-        == caught.value.what
+        f"the stack of {str(shared.home)!r} was started by mltemporal 99.0-00000000, this is {running.build}, "
+        "which is older" == caught.value.what
     )
-    assert "run `mltemporal down && mltemporal up`; trainings that run go on" == caught.value.next_step
+    assert caught.value.next_step.startswith("restart the kernel")
+
+
+def test_a_stack_of_an_older_version_is_replaced(settings: Settings) -> None:
+    before = up(settings, worker_command=WAITING_WORKER)
+    write_state(StackFiles(settings.home).state, replace(before, version="0.0.9", build="0.0.9-00000000"))
+    told: list[str] = []
+    after = up(settings, worker_command=WAITING_WORKER, tell=told.append)
+    assert [f"mltemporal {after.version} took over from 0.0.9; no job was running."] == told
+    assert not before.supervisor.alive
+    assert before.temporal_address == after.temporal_address
+    assert 1 == len(_servers_of(settings))
 
 
 def test_a_stack_with_another_database_is_refused(shared: Settings, tmp_path: Path) -> None:

@@ -56,7 +56,7 @@ def until_released(data: pd.DataFrame, release: str, steps: int) -> int:
 
 
 @pytest.mark.timeout(900)
-def test_new_jobs_move_to_a_new_build_old_ones_end_on_theirs_and_nothing_is_lost(
+def test_new_jobs_move_to_a_new_build_old_ones_end_on_theirs_and_nothing_is_lost(  # noqa: PLR0915
     pinned: Settings, tmp_path: Path, until
 ) -> None:
     figures = {"jobs": JOBS}
@@ -92,7 +92,9 @@ def test_new_jobs_move_to_a_new_build_old_ones_end_on_theirs_and_nothing_is_lost
         assert f"gets {ramp} % of the new jobs" in new.run(pinned, ["versions", "promote", "--ramp", ramp])
         during += launch(JOBS // 4, f"ramp-{ramp}")
     said = new.run(pinned, ["versions", "promote"])
-    assert f"build {new_build} is current: it gets all new jobs; those that run on {old_build} end there" in said
+    assert (
+        f"build {new_build} is current: it gets all new jobs; those that run on {old_build} end there" in said
+    )
     until(lambda: running_on(old_build) + running_on(new_build) == JOBS + len(during))
     split = running_on(new_build)
     figures["of_new_jobs_in_the_ramp_on_the_new_build"] = f"{split} of {len(during)}"
@@ -137,7 +139,7 @@ def test_new_jobs_move_to_a_new_build_old_ones_end_on_theirs_and_nothing_is_lost
 
 
 def test_a_change_that_does_not_replay_is_caught_before_it_ships(pinned: Settings, tmp_path: Path) -> None:
-    job = mltemporal.train(pd.DataFrame({"x": [1.0, 2.0]}), lambda data: len(data), name="plain")
+    job = mltemporal.train(pd.DataFrame({"x": [1.0, 2.0]}), len, name="plain")
     job.result(60)
     good = OtherBuild.make(tmp_path / "good")
     assert "all 1 fit this code" in good.run(pinned, ["replay"])
@@ -163,7 +165,7 @@ def test_a_ramp_is_taken_back_and_a_promoted_build_too(pinned: Settings, tmp_pat
     new.run(pinned, ["versions", "promote", "--ramp", "50"])
     board = mltemporal.versions()
     assert isinstance(board, VersionBoard)
-    assert {"ramping": 50.0, "current": 50.0} == dict(zip(board.frame["state"], board.frame["percentage"]))
+    assert {"ramping": 50.0, "current": 50.0} == dict(board.frame[["state", "percentage"]].values)
     assert "ramping, 50 % of new jobs" in repr(board)
     assert f"{old_build} gets all" in new.run(pinned, ["versions", "rollback"])
     new.run(pinned, ["versions", "promote"])

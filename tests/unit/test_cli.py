@@ -28,7 +28,7 @@ def test_help_names_every_command_and_loads_nothing_heavy() -> None:
     )
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     commands = [line.split()[0] for line in result.stdout.splitlines() if line.startswith("    ")]
-    assert ["up", "down", "status", "worker", "doctor", "demo", "runs", "db"] == commands
+    assert ["up", "down", "status", "worker", "doctor", "demo", "runs", "db", "replay", "versions"] == commands
     assert result.stdout.endswith("[]\n")
 
 
