@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
@@ -37,7 +39,8 @@ def upgrade(database: Database) -> None:
     from alembic.script import ScriptDirectory
 
     settings = config()
-    with database.writing() as connection:  # SQLite's write lock keeps a second upgrade waiting
+    with _tables_may_be_replaced(database), database.writing() as connection:
+        # SQLite's write lock keeps a second upgrade waiting; PostgreSQL needs one of ours.
         if connection.dialect.name == "postgresql":
             connection.execute(sa.text("SET LOCAL statement_timeout = 0"))  # a long log takes its time
             connection.execute(sa.text("SET LOCAL lock_timeout = 0"))
@@ -53,6 +56,32 @@ def upgrade(database: Database) -> None:
             )
         settings.attributes["connection"] = connection
         command.upgrade(settings, "head")
+        if connection.dialect.name == "sqlite":
+            lost = connection.exec_driver_sql("PRAGMA foreign_key_check").all()
+            assert not lost, f"rows that refer to nothing after the migration: {lost[:3]}"
+
+
+@contextmanager
+def _tables_may_be_replaced(database: Database) -> Iterator[None]:
+    """SQLite alters a table by copying it, and lets go of no old one to which others refer.
+
+    Its checks can be turned off only outside of a transaction, so for whole connections.
+    """
+    engine = database.engine
+    if engine.dialect.name != "sqlite":
+        yield
+        return
+
+    def unchecked(connection: Any, _record: object) -> None:
+        connection.execute("PRAGMA foreign_keys=OFF")
+
+    engine.dispose()
+    sa.event.listen(engine, "connect", unchecked)
+    try:
+        yield
+    finally:
+        sa.event.remove(engine, "connect", unchecked)
+        engine.dispose()
 
 
 def _revision(connection: sa.Connection) -> str | None:
