@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -112,6 +114,8 @@ def _sqlite(url: sa.URL) -> sa.Engine:
     engine = sa.create_engine(url, hide_parameters=True)
     if url.database:
         _make_folder(Path(url.database).parent)
+        if url.database != ":memory:":
+            _make_private(url.database)
     sa.event.listen(engine, "connect", _configure_sqlite)
     sa.event.listen(engine, "begin", _begin_immediately)
     return engine
@@ -125,6 +129,12 @@ def _make_folder(folder: Path) -> None:
             f"the database's folder {str(folder)!r} cannot be made: {error.strerror}",
             "set MLTEMPORAL_DATABASE_URL, or MLTEMPORAL_HOME, to a place that you can write to",
         ) from error
+
+
+def _make_private(path: str) -> None:
+    """Make a new database the user's own; its -wal and -shm get the same mode from SQLite."""
+    with suppress(OSError):  # what is wrong with the place is said when the database is opened
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
 
 
 def _configure_sqlite(connection: Any, _record: object) -> None:

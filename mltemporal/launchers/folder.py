@@ -55,7 +55,8 @@ class ProcessFolder:
     def place(self, order: dict[str, Any]) -> None:
         """Write the order, unless there is one."""
         if not self.exists:
-            self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self.path.mkdir(mode=0o700, exist_ok=True)
             keeper.write_json(str(self.path / "order.json"), {**order, "queued_at": time.time()})
 
     def look(self) -> Sighting:

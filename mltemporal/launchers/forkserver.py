@@ -89,6 +89,7 @@ def _become(order: dict[str, Any]) -> list[str]:
     os.environ.clear()
     os.environ.update(order["env"])
     os.chdir(order["cwd"])
+    os.umask(order.get("umask", 0o022))
     if not sys.flags.safe_path:
         sys.path[0] = order["cwd"]
     sys.argv = order["argv"][2:]

@@ -97,6 +97,7 @@ def execute(order: dict[str, Any]) -> None:
     """Become the program of the order; exit code 127 where it cannot be started."""
     try:
         os.chdir(order["cwd"])
+        os.umask(order.get("umask", 0o022))
         os.execve(order["argv"][0], order["argv"], order["env"])  # noqa: S606  (no shell is meant)
     except OSError as error:
         os.write(2, f"the training could not be started: {error}\n".encode())
@@ -126,11 +127,16 @@ def start_mark(pid: int) -> str | None:
 def write_json(path: str, value: object) -> None:
     """Write the file whole or not at all, readable by its owner only."""
     temporary = f"{path}.{os.getpid()}.new"
-    with open(
-        os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8"
-    ) as file:
-        json.dump(value, file)
-    os.replace(temporary, path)
+    try:
+        with open(
+            os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8"
+        ) as file:
+            json.dump(value, file)
+        os.replace(temporary, path)
+    except OSError:  # a full disk: half of it is of no use to anybody
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+        raise
 
 
 if __name__ == "__main__":

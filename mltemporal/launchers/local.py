@@ -39,6 +39,8 @@ class KernelContext:
     python: str
     cwd: str
     env: dict[str, str]
+    umask: int = 0o022
+    """What a job writes outside the home gets the modes that the kernel's files get."""
 
     def __repr__(self) -> str:
         return f"KernelContext(python={self.python!r}, cwd={self.cwd!r}, env=<{len(self.env)} variables>)"
@@ -46,7 +48,7 @@ class KernelContext:
     @classmethod
     def here(cls) -> KernelContext:
         """The context of this process."""
-        return cls(python=sys.executable, cwd=os.getcwd(), env=dict(os.environ))
+        return cls(python=sys.executable, cwd=os.getcwd(), env=dict(os.environ), umask=_umask())
 
 
 class LocalLauncher:
@@ -202,15 +204,16 @@ class LocalLauncher:
                 await asyncio.to_thread(shutil.rmtree, folder.path)
 
     async def forget(self, key: str) -> None:
-        """Remove what `prepare` kept."""
-        (self._contexts / f"{key}.json").unlink(missing_ok=True)
+        """Remove what `prepare` kept, also where it was killed in the middle."""
+        for path in self._contexts.glob(f"{key}.json*"):
+            path.unlink(missing_ok=True)
 
     async def kept(self) -> dict[str, float]:
         """Return the jobs that `prepare` kept something for, each with the time of it."""
         found = {}
-        for path in self._contexts.glob("*.json"):
+        for path in self._contexts.glob("*.json*"):
             with suppress(FileNotFoundError):  # forgotten in this moment
-                found[path.stem] = path.stat().st_mtime
+                found[path.name.partition(".")[0]] = path.stat().st_mtime
         return found
 
     async def names(self) -> list[str]:
@@ -238,7 +241,8 @@ class LocalLauncher:
         command = [context.python, "-m", "mltemporal.runtime", self._storage_url, spec.key, str(attempt)]
         scratch = {"MLTEMPORAL_SCRATCH": str(self._root / f"{spec.key}-{attempt}")}
         env = {**thread_settings(spec.resources.cpu), **context.env, **_JOB_ENV, **scratch, **spec.env}
-        return {"argv": command, "cwd": context.cwd, "env": env, "owner": self._owner}
+        owner = {"owner": self._owner}
+        return {"argv": command, "cwd": context.cwd, "env": env, "umask": context.umask, **owner}
 
     def _look(self, folder: ProcessFolder) -> Sighting:
         seen = folder.look()
@@ -272,6 +276,15 @@ class LocalLauncher:
                 yield
             finally:
                 os.close(lock)
+
+
+def _umask() -> int:
+    """Return this process's umask; where it can only be had by setting it, that is undone at once."""
+    with suppress(OSError, StopIteration), open("/proc/self/status", encoding="utf-8") as file:
+        return int(next(line for line in file if line.startswith("Umask:")).split()[1], 8)
+    found = os.umask(0o077)
+    os.umask(found)
+    return found
 
 
 def _locked(lock: int) -> bool:

@@ -45,12 +45,14 @@ def start(settings: Settings, build: str) -> ProcessId:
             stdout=output,
             stderr=output,
             start_new_session=True,
+            umask=0o077,
         )
     process = ProcessId.of(child.pid)
     if process is None:
         raise StackError(f"the worker ended at once: {tail(log, 5)}", f"look into {str(log)!r}")
     path = files.deployed / f"{build}.json"
     new = path.with_suffix(".new")
+    new.touch(mode=0o600)
     new.write_text(encode(process))
     new.replace(path)
     return process

@@ -82,6 +82,7 @@ def home_id(home: Path) -> str:
     except FileNotFoundError:
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
     new = path.with_name(f"id.{os.getpid()}.{uuid.uuid4().hex[:8]}")
+    new.touch(mode=0o600)
     new.write_text(uuid.uuid4().hex[:8])
     with suppress(FileExistsError):
         os.link(new, path)  # whole or not at all, and the first of two stays

@@ -44,6 +44,7 @@ def choose_ports(settings: Settings, remembered: Path) -> Ports:
     web = settings.web_port or _free(last.web if last else None, first + 1, but=temporal)
     ports = Ports(temporal, web)
     if ports != last:
+        remembered.touch(mode=0o600)
         remembered.write_text(json.dumps(vars(ports)))
     return ports
 

@@ -112,6 +112,7 @@ class Service:
                         stderr=subprocess.STDOUT,
                         start_new_session=True,
                         pass_fds=launch.inherit,
+                        umask=0o077,  # the server knows no other way to keep its database private
                     )
             finally:
                 for descriptor in launch.inherit:

@@ -59,6 +59,7 @@ class Folder:
         if isinstance(source, bytes):
             self.write(name, source)
         else:
+            os.chmod(source, 0o600)  # an object is its owner's, whatever the umask of who wrote it
             self._move_in(str(source), name)
 
     def replace(self, name: str, source: Path) -> None:
@@ -86,13 +87,20 @@ class Folder:
     def scratch(self) -> str:
         """Return a folder on the same file system, so that the move into place is atomic."""
         scratch = f"{self._root}/incoming"
-        os.makedirs(scratch, mode=0o700, exist_ok=True)
+        _make_private(scratch)
         return scratch
 
     def _move_in(self, source: str, name: str) -> None:
         path = self.url_of(name)
-        os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+        _make_private(os.path.dirname(path))
         os.replace(source, path)
+
+
+def _make_private(folder: str) -> None:
+    """Make a folder and those above it that are missing, each for the user only."""
+    if not os.path.exists(folder):
+        _make_private(os.path.dirname(folder))
+        os.makedirs(folder, mode=0o700, exist_ok=True)
 
 
 def _refuse(error: OSError) -> None:

@@ -110,10 +110,12 @@ class Output:
         path = at.with_name(f".{at.name}.{uuid.uuid4().hex}.new")
         try:
             with self._told(f"write {name!r}"):
-                at.parent.mkdir(parents=True, exist_ok=True)
+                private = _made_like_parent(at.parent)
             with self._room(name):
                 yield path
             with self._told(f"write {name!r}"):
+                if private:
+                    path.chmod(0o600)
                 self._place.replace(name, path)
         finally:
             path.unlink(missing_ok=True)
@@ -257,3 +259,11 @@ class Output:
 
     def _told(self, doing: str, *, passing: type[OSError] | tuple[()] = ()) -> AbstractContextManager[None]:
         return told(f"the output {self.url!r} could not {doing}", passing=passing)
+
+
+def _made_like_parent(folder: Path) -> bool:
+    """Make a folder; what is made within a private one is private too. Returns whether it is private."""
+    if not folder.exists():
+        private = _made_like_parent(folder.parent)
+        folder.mkdir(mode=0o700 if private else 0o777, exist_ok=True)
+    return folder.stat().st_mode & 0o077 == 0
