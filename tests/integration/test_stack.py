@@ -259,8 +259,8 @@ def test_a_stack_of_a_newer_version_is_refused(shared: Settings) -> None:
         up(shared)
     write_state(StackFiles(shared.home).state, running)
     assert (
-        f"the stack of {str(shared.home)!r} was started by mltemporal 99.0-00000000, this is {running.build}, "
-        "which is older" == caught.value.what
+        f"the stack of {str(shared.home)!r} was started by mltemporal 99.0-00000000, this is {running.build}"
+        ", which is older" == caught.value.what
     )
     assert caught.value.next_step.startswith("restart the kernel")
 

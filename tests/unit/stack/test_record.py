@@ -6,14 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from mltemporal.errors import StackError, VersionMismatch
+from mltemporal.errors import StackError
 from mltemporal.settings import load_settings
 from mltemporal.stack.process import ProcessId
 from mltemporal.stack.record import (
     ServiceState,
     StackState,
     check_settings,
-    check_version,
     fingerprints,
     read_state,
     write_state,
@@ -73,16 +72,6 @@ def test_it_is_ready_once_the_server_runs(running: StackState) -> None:
     assert [True, False, True, False] == [
         each.ready for each in (running, starting, without_server, replace(running, services={}))
     ]
-
-
-def test_another_version_is_refused(running: StackState) -> None:
-    check_version(running)
-    with pytest.raises(VersionMismatch) as caught:
-        check_version(replace(running, version="0.0.9"))
-    assert (
-        f"the stack of '/home/me' was started by mltemporal 0.0.9, this is {__version__}\n"
-        "Next step: run `mltemporal down && mltemporal up`; trainings that run go on"
-    ) == str(caught.value)
 
 
 def test_settings_that_differ_are_named(running: StackState) -> None:
