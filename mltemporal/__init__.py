@@ -54,7 +54,9 @@ if TYPE_CHECKING:
     from mltemporal.runs import RunHistory as RunHistory
     from mltemporal.runtime import checkpoint as checkpoint
     from mltemporal.runtime import log_artifact as log_artifact
+    from mltemporal.runtime import params as params
     from mltemporal.runtime import report as report
+    from mltemporal.runtime import should_stop as should_stop
     from mltemporal.runtime import track as track
     from mltemporal.tables import Dataset as Dataset
 
@@ -73,7 +75,7 @@ _NAMES = {
     "runs": "RunHistory",
     "notebook.nest": "nest",
     "results": "InferenceResult PreprocessingResult TrainingResult",
-    "runtime": "checkpoint log_artifact report track",
+    "runtime": "checkpoint log_artifact params report should_stop track",
     "tables": "Dataset",
 }
 _HOME = {name: module for module, names in _NAMES.items() for name in names.split()}

@@ -4,7 +4,8 @@ MLTemporalError
 ├── InvalidRequest            what was asked for is wrong; nothing was started      never retried
 │   ├── InvalidDataset        the table cannot be read, or cannot be trained on
 │   ├── InvalidTrainer        the trainer, its parameters or its code cannot be used
-│   └── VersionMismatch       kernel, worker or job run different versions
+│   ├── VersionMismatch       kernel, worker or job run different versions
+│   └── Disowned              a workflow asked for work on a job that is not, or no longer, its own
 ├── NotFound                  no job, dataset, object or model has that name         never retried
 ├── CorruptObject             stored bytes do not match the hash recorded for them   never retried
 ├── JobFailed                 the job ran and failed
@@ -70,6 +71,10 @@ class InvalidTrainer(InvalidRequest):
 
 class VersionMismatch(InvalidRequest):
     """Kernel, worker or job run different versions of something that must agree."""
+
+
+class Disowned(InvalidRequest):
+    """A workflow asked for work on a job that is not its own, or that has ended: nothing was done."""
 
 
 class NotFound(_ShownBare, MLTemporalError, LookupError):

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import time
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mltemporal.database import Event, JobRow
 from mltemporal.errors import InvalidRequest, ServiceUnavailable
 from mltemporal.specs import Command, JobStatus
 from mltemporal.stack import search_attributes
 from mltemporal.words import markdown
+from mltemporal.workflows.activities.telling import told_command
+from mltemporal.workflows.commands import CLEAN_UP_S, LONGEST_S
 
 if TYPE_CHECKING:
     from mltemporal.session import Session
-
-_CLEAN_UP = timedelta(days=8)
-"""Room for the clean-up after the job's own time: the workflow's limit must never cut it short."""
 
 WORKFLOWS = {
     "training": "TrainingWorkflow",
@@ -28,7 +28,10 @@ WORKFLOWS = {
 }
 """The workflow that owns each kind of job."""
 
-_ANSWER = timedelta(seconds=30)
+_SUMMARY_BYTES = 200
+"""Of a job's name in Temporal's Web UI: a server takes 400 bytes in all."""
+
+ANSWER = timedelta(seconds=30)
 """How long a command may take: it needs a worker, and a look at the process."""
 
 
@@ -61,13 +64,13 @@ async def start(session: Session, row: JobRow, *, again: bool = False, replacing
             task_queue=session.task_queue(row.spec.backend),
             id_conflict_policy=conflict,
             id_reuse_policy=reuse,
-            execution_timeout=timedelta(seconds=row.spec.timeout_s) + _CLEAN_UP,
+            execution_timeout=timedelta(seconds=LONGEST_S + CLEAN_UP_S),  # `extend` may give it that much
             search_attributes=found_by,
-            static_summary=f"job {row.id}: {markdown(row.name)}",
+            static_summary=f"job {row.id}: {markdown(row.name, _SUMMARY_BYTES)}",
             static_details=f"{row.kind} by {row.spec.trainer.kind}, for {markdown(row.created_by)}",
         )
 
-    with _translated():
+    with translated():
         try:
             try:
                 await start_workflow()
@@ -81,25 +84,35 @@ async def start(session: Session, row: JobRow, *, again: bool = False, replacing
 
 
 async def cancel(session: Session, job_id: int) -> bool:
-    """Ask the workflow to cancel; returns False where the job has ended already."""
-    from temporalio.service import RPCError, RPCStatusCode
-
+    """Ask the workflow to cancel; returns False where the job has ended already. Needs no worker."""
+    row = await asyncio.to_thread(session.database.jobs.get, job_id)
+    if row.status.final:
+        await asyncio.to_thread(record, session, row, f"cancel refused: it has ended as {row.status}")
+        return False
+    await asyncio.to_thread(record, session, row, "cancel")
+    if await _cancelled(session, row):
+        return True
+    # It ended in this moment; or its workflow was never started, and nobody else ends it.
     row = await asyncio.to_thread(session.database.jobs.get, job_id)
     if row.status.final:
         return False
-    await asyncio.to_thread(_record, session, row, "cancel")
+    await end_without_owner(session, row, JobStatus.CANCELLED)
+    await _cancelled(session, row)  # whoever was launching it may have started it meanwhile
+    return True
+
+
+async def _cancelled(session: Session, row: JobRow) -> bool:
+    """Cancel the job's workflow; returns whether there was one to cancel."""
+    from temporalio.service import RPCError, RPCStatusCode
+
     client = await session.client()
-    with _translated():
+    with translated():
         try:
             await client.get_workflow_handle(row.workflow_id).cancel()
         except RPCError as error:
             if error.status is not RPCStatusCode.NOT_FOUND:
                 raise
-            # It ended in this moment; or its workflow was never started, and nobody else ends it.
-            row = await asyncio.to_thread(session.database.jobs.get, job_id)
-            if row.status.final:
-                return False
-            await end_without_owner(session, row, JobStatus.CANCELLED)
+            return False
     return True
 
 
@@ -109,82 +122,73 @@ async def end_without_owner(session: Session, row: JobRow, status: JobStatus, er
     await asyncio.to_thread(session.database.jobs.finish, row.id, status, error=error)
 
 
-async def command(session: Session, job_id: int, verb: str) -> None:
-    """Have the workflow carry out ``pause`` or ``resume``; returns when it has.
+async def command(session: Session, job_id: int, verb: str, **details: Any) -> str:
+    """Have the workflow carry out a command; returns in a sentence what came of it.
+
+    Accepted or refused, it is an event in the job's history.
+
+    Args:
+        session: who gives it.
+        job_id: the job.
+        verb: one of `specs.COMMANDS`.
+        details: further fields of the `Command`.
 
     Raises:
-        InvalidRequest: the workflow refuses, and says why.
+        InvalidRequest: it is refused, and says why.
         ServiceUnavailable: Temporal or the worker does not answer.
+
+    Idempotency: each call is a command of its own, which the workflow carries out once.
     """
     from temporalio.client import WorkflowUpdateFailedError, WorkflowUpdateRPCTimeoutOrCancelledError
     from temporalio.service import RPCError, RPCStatusCode
 
     row = await asyncio.to_thread(session.database.jobs.get, job_id)
-    client = await session.client()
+    request = Command(
+        job_id=job_id,
+        verb=verb,
+        by=session.user,
+        id=uuid.uuid4().hex,
+        origin=session.origin,
+        given_at=time.time(),
+        **details,
+    )
     if row.status.final:
-        raise InvalidRequest(f"cannot {verb} a job that is {row.status}", "it has ended")
-    request = Command(job_id=job_id, verb=verb, by=session.user)
-    with _translated():
+        raise await _refused(session, row, request, f"cannot {verb} a job that is {row.status}", _ENDED)
+    client = await session.client()
+    with translated():
         try:
             handle = client.get_workflow_handle(row.workflow_id)
-            await handle.execute_update("command", request, rpc_timeout=_ANSWER)
+            answer: str = await handle.execute_update(
+                "command", request, id=request.id, rpc_timeout=ANSWER, result_type=str
+            )
         except WorkflowUpdateRPCTimeoutOrCancelledError as error:
             raise ServiceUnavailable(
-                f"no worker answered within {_ANSWER.seconds} s",
+                f"no worker answered within {ANSWER.seconds} s",
                 "look at mltemporal.status(); the command may still be carried out",
             ) from error
         except WorkflowUpdateFailedError as error:
-            raise InvalidRequest(_reason(error), "look at job.status") from error
+            what, _, next_step = _reason(error).partition("\nNext step: ")
+            raise await _refused(session, row, request, what, next_step or "look at job.status") from error
         except RPCError as error:
             if error.status is not RPCStatusCode.NOT_FOUND:
                 raise
-            raise InvalidRequest(f"cannot {verb} a job that is {row.status}", "it has ended") from error
+            row = await asyncio.to_thread(session.database.jobs.get, job_id)
+            why = f"cannot {verb} a job that is {row.status}"
+            next_step = _ENDED if row.status.final else "its workflow does not run; look again in a moment"
+            raise await _refused(session, row, request, why, next_step) from error
+    return answer
 
 
-async def retry(session: Session, job_id: int) -> None:
-    """Start an ended job again under the same identity; its attempts go on counting.
-
-    Where the workflow cannot be started, the job is ended again as it was.
-
-    Raises:
-        InvalidRequest: it has not ended, it succeeded, or its like runs.
-        ServiceUnavailable: Temporal does not answer.
-    """
-    row = await asyncio.to_thread(session.database.jobs.get, job_id)
-    if row.status not in (JobStatus.FAILED, JobStatus.CANCELLED):
-        raise InvalidRequest(
-            f"cannot retry a job that is {row.status}", "only failed or cancelled jobs start again"
-        )
-    await _until_closed(session, row)
-    if not await asyncio.to_thread(session.database.jobs.reopen, job_id, by=session.user):
-        raise InvalidRequest(f"another job like job {job_id} is running", "attach to it: run the cell again")
-    try:
-        session.launcher(row.spec.backend).prepare(row.key)
-        await start(session, row, again=True)
-    except Exception:
-        await end_without_owner(session, row, row.status, row.error)
-        raise
+_ENDED = "it has ended; retry() and rewind() start it again"
 
 
-async def _until_closed(session: Session, row: JobRow) -> None:
-    """Wait for the workflow that has just recorded the job's end: while it is open, no other can start."""
-    from temporalio.client import WorkflowFailureError
-    from temporalio.service import RPCError, RPCStatusCode
-
-    client = await session.client()
-    with _translated():
-        try:
-            await asyncio.wait_for(client.get_workflow_handle(row.workflow_id).result(), _ANSWER.seconds)
-        except WorkflowFailureError:
-            return
-        except RPCError as error:
-            if error.status is not RPCStatusCode.NOT_FOUND:
-                raise
-        except TimeoutError as error:
-            raise ServiceUnavailable(
-                f"the workflow of job {row.id} has not closed yet",
-                "look at mltemporal.status(): is a worker there? then try again",
-            ) from error
+async def _refused(
+    session: Session, row: JobRow, request: Command, why: str, next_step: str
+) -> InvalidRequest:
+    """Record the refusal, once: where an activity refused, it did so already."""
+    told = f"{told_command(request)} refused: {why}"
+    await asyncio.to_thread(record, session, row, told, key=f"command-{request.id}")
+    return InvalidRequest(why, next_step)
 
 
 def _reason(error: BaseException) -> str:
@@ -194,15 +198,21 @@ def _reason(error: BaseException) -> str:
     return getattr(error, "message", None) or str(error)
 
 
-def _record(session: Session, row: JobRow, verb: str) -> None:
+def giver(session: Session) -> str:
+    """Return who gives commands here, and from where."""
+    return f"{session.user}, {session.origin}"
+
+
+def record(session: Session, row: JobRow, told: str, *, key: str | None = None) -> None:
+    """Record a command in the job's history."""
     event = Event(
-        time=time.time(), kind="command", attempt=row.attempt, message=verb, created_by=session.user
+        time=time.time(), kind="command", attempt=row.attempt, message=told, created_by=giver(session)
     )
-    session.database.jobs.add_event(row.id, event)
+    session.database.jobs.add_event(row.id, event, key=key)
 
 
 @contextmanager
-def _translated() -> Iterator[None]:
+def translated() -> Iterator[None]:
     """Translate Temporal's errors, once, here."""
     from temporalio.service import RPCError
 

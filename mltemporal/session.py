@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 import os
 import platform
+import sys
 import threading
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -85,6 +86,17 @@ class Session:
         except (KeyError, OSError):  # a container's user may have no name
             name = str(os.getuid())
         return f"{name}@{platform.node()}"
+
+    @cached_property
+    def origin(self) -> str:
+        """From where commands are given: ``notebook, process 4711``."""
+        if "ipykernel" in sys.modules:
+            place = "notebook"
+        elif os.path.basename(sys.argv[0]) in ("mltemporal", "__main__.py"):
+            place = "command line"
+        else:
+            place = "program"
+        return f"{place}, process {os.getpid()}"
 
     def job_url(self, workflow_id: str) -> str:
         """Return the workflow's page in Temporal's Web UI; empty where there is none now."""

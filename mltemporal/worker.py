@@ -40,6 +40,7 @@ from mltemporal.settings import BACKENDS, Settings, process_settings
 from mltemporal.stack import connect, search_attributes
 from mltemporal.stack.overview import task_queue
 from mltemporal.storage import Storage
+from mltemporal.workflows.activities.commanding import CommandActivities
 from mltemporal.workflows.activities.database import DatabaseActivities
 from mltemporal.workflows.activities.kubernetes import JobActivities
 from mltemporal.workflows.activities.monitoring import MonitoringActivities
@@ -73,6 +74,7 @@ def _worker(
 ) -> Worker:
     storage = Storage(settings.storage_url)
     jobs = JobActivities(database, storage, launchers, notify=settings.notifies)
+    commands = CommandActivities(database, storage, launchers)
     made = DatabaseActivities(database, storage)
     watch = MonitoringActivities(
         database,
@@ -94,7 +96,7 @@ def _worker(
             StorageActivities(database, storage).validate_dataset,
             jobs.create_training_job,
             jobs.monitor_training,
-            jobs.command_training_job,
+            commands.command_training_job,
             jobs.cleanup_resources,
             made.register_datasets,
             made.register_predictions,
@@ -193,9 +195,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m mltemporal.worker", description="Run a worker.")
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--home-only", action="store_true", help="take this home's local jobs only")
-    which.add_argument(
-        "--shared-only", action="store_true", help="take only what any worker may take"
-    )
+    which.add_argument("--shared-only", action="store_true", help="take only what any worker may take")
     arguments = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("temporalio").setLevel(logging.WARNING)

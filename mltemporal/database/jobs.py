@@ -231,14 +231,19 @@ class Jobs:
                 _add_event(connection, job_id, None, Event(time=now, kind="finished", message=status.value))
         return self.get(job_id)
 
-    def reopen(self, job_id: int, *, by: str = "") -> bool:
+    def reopen(self, job_id: int, *, by: str = "", told: str = "retry", attempt: int | None = None) -> bool:
         """Make an ended job live again; False where it had not ended, or another of its kind is live.
 
         Args:
-            by: who asked for it; that is recorded as the command ``retry``.
+            job_id: the job.
+            by: who asked for it; that is recorded as the command ``told``.
+            told: the command in words.
+            attempt: its newest attempt, as the caller knows it; where there was another, nothing is done.
         """
         row = self.get(job_id)
-        command = Event(time=time.time(), kind="command", attempt=row.attempt, message="retry", created_by=by)
+        if attempt is not None and row.attempt != attempt:
+            return False
+        command = Event(time=time.time(), kind="command", attempt=row.attempt, message=told, created_by=by)
         try:
             return self._reopen(row, command)
         except IntegrityError:
@@ -252,7 +257,7 @@ class Jobs:
                 return True  # this call is made again, after its commit went unanswered
             changed = connection.execute(
                 sa.update(jobs)
-                .where(jobs.c.id == row.id, jobs.c.status.in_(_FINAL))
+                .where(jobs.c.id == row.id, jobs.c.status.in_(_FINAL), jobs.c.attempt == row.attempt)
                 .values(
                     status=JobStatus.QUEUED,
                     stage="",

@@ -6,15 +6,17 @@ import asyncio
 import time
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future
+from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
-from mltemporal import background, owner, request
+from mltemporal import background, owner, request, restarting
 from mltemporal.errors import InvalidRequest, JobCancelled, JobFailed, ServiceUnavailable
 from mltemporal.handles.presenting import present_launch, presenter
-from mltemporal.handles.reading import LogText, follow_log, history_frame, metrics_frame
+from mltemporal.handles.reading import Answer, LogText, follow_log, history_frame, metrics_frame
 from mltemporal.results import Artifacts, StoredFile
-from mltemporal.specs import JobStatus, Progress
+from mltemporal.setting import check_values
+from mltemporal.specs import JobStatus, Progress, encode
 from mltemporal.views import JobView
 from mltemporal.watching import Pulse, Watch, log_lines, read_view
 
@@ -163,9 +165,15 @@ class Job(Generic[Result]):
             return follow_log(self._session, self.id, tail=tail, rank=rank)
         return LogText("\n".join(log_lines(self._session, self.id, tail=tail, rank=rank)))
 
-    def metrics(self) -> pd.DataFrame:
-        """Return one row a report: ``step``, ``attempt``, ``time``, then a column a metric."""
-        return metrics_frame(self._session, self.id)
+    def metrics(self, all_attempts: bool = False) -> pd.DataFrame:
+        """Return one row a report: ``step``, ``attempt``, ``time``, then a column a metric.
+
+        Each step is there once: what an attempt reported counts up to where the next one took over.
+
+        Args:
+            all_attempts: also what newer attempts, or a rewind, have superseded.
+        """
+        return metrics_frame(self._session, self.id, all_attempts=all_attempts)
 
     def history(self) -> pd.DataFrame:
         """Return everything that happened to the job, a row an event: when, what, which attempt, by whom."""
@@ -216,21 +224,49 @@ class Job(Generic[Result]):
         """
         return background.run(owner.cancel(self._session, self.id))
 
-    def pause(self) -> None:
-        """Halt the job where it is; it keeps its memory and its slot.
+    def pause(self) -> Answer:
+        """Halt the job where it is; a local one keeps its memory and its slot. Returns what came of it.
 
         Raises:
-            InvalidRequest: it does not run.
+            InvalidRequest: it is refused, and says why: it does not run, say. So it is for all commands.
+            ServiceUnavailable: no worker answers; the command may still be carried out.
         """
-        background.run(owner.command(self._session, self.id, "pause"))
+        return self._command("pause")
 
-    def resume(self) -> None:
-        """Let a paused job go on.
+    def resume(self) -> Answer:
+        """Let a paused job go on."""
+        return self._command("resume")
 
-        Raises:
-            InvalidRequest: it does not run.
+    def checkpoint_now(self) -> Answer:
+        """Have the training save its state; returns at which step it was, or when it will be.
+
+        A function saves what it gave to `checkpoint.on_stop`, at the end of its step; without that, what it
+        saves next by itself.
         """
-        background.run(owner.command(self._session, self.id, "resume"))
+        return self._command("checkpoint_now")
+
+    def stop_early(self) -> Answer:
+        """End the training now and keep the best so far: the job succeeds, with a note.
+
+        The baseline ends after this iteration, a loop of `track` before its next item; other loops ask
+        `should_stop`.
+        """
+        return self._command("stop_early")
+
+    def extend(self, timeout: str | float | timedelta) -> Answer:
+        """Give the job another whole time (``"48h"``), counted from its beginning; longer or shorter."""
+        return self._command("extend", timeout_s=request.seconds(timeout))
+
+    def set(self, **params: Any) -> Answer:
+        """Give parameters other values, which the running function sees in `mltemporal.params`.
+
+        It does so from its next `report` or step of `track` on; another attempt is called with them.
+
+        Args:
+            params: plain values: numbers, text, True, False, None, short lists of them.
+        """
+        check_values(params)
+        return self._command("set", params_json=encode(params))
 
     def retry(self) -> Self:
         """Start a failed or cancelled job again from its last checkpoint, under the same identity.
@@ -238,16 +274,30 @@ class Job(Generic[Result]):
         Raises:
             InvalidRequest: it has not ended, it succeeded, or its like runs.
         """
-        background.run(self._retry())
-        present_launch(self)
-        return self
+        return self._again(None)
+
+    def rewind(self, to: str | int) -> Self:
+        """Start an ended job, however it ended, again from a recorded stage, under the same identity.
+
+        What came before stays in the record: attempts, logs, metrics. The curves show what holds.
+
+        Args:
+            to: ``"validated"``: from the beginning, without another look at the dataset; ``"fitted"``: of a
+                preprocessing, with the steps as they were fitted; a number: the step of a kept checkpoint.
+
+        Raises:
+            InvalidRequest: it has not ended, its like runs, or it has no such stage: lists those there are.
+        """
+        if isinstance(to, bool) or not isinstance(to, str):
+            to = request.whole_number("to", to, 0, 2**63 - 1)
+        return self._again(to)
 
     def command_soon(self, verb: str) -> Future[Any]:
         """Give a command (``cancel pause resume retry``) and return at once; from any thread."""
         if verb == "cancel":
             return background.submit(owner.cancel(self._session, self.id))
         if verb == "retry":
-            return background.submit(self._retry())
+            return background.submit(self._start_again(None))
         return background.submit(owner.command(self._session, self.id, verb))
 
     # How it shows
@@ -269,8 +319,16 @@ class Job(Generic[Result]):
     def _finished(self) -> Result:
         return self.result()
 
-    async def _retry(self) -> None:
-        await owner.retry(self._session, self.id)
+    def _command(self, verb: str, **details: Any) -> Answer:
+        return Answer(background.run(owner.command(self._session, self.id, verb, **details)))
+
+    def _again(self, to: str | int | None) -> Self:
+        background.run(self._start_again(to))
+        present_launch(self)
+        return self
+
+    async def _start_again(self, to: str | int | None) -> None:
+        await restarting.start_again(self._session, self.id, to)
         self.__dict__.pop("_finished", None)
 
     def _row(self) -> JobRow:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from mltemporal.rewinding import holding, rewinds_of
 from mltemporal.views import POINT_COLUMNS, beside
 from mltemporal.words import clean, one_line
 
@@ -15,11 +16,13 @@ if TYPE_CHECKING:
     from mltemporal.session import Session
 
 
-def metrics_frame(session: Session, job_id: int) -> pd.DataFrame:
+def metrics_frame(session: Session, job_id: int, *, all_attempts: bool = False) -> pd.DataFrame:
     """Return one row a report: ``step``, ``attempt``, ``time``, then a column a metric."""
     import pandas as pd
 
     points = [point for _, point in session.database.progress.points(job_id)]
+    if not all_attempts:
+        points = holding(points, rewinds_of(session.database.jobs.events(job_id)))
     rows = [
         {"step": p.step, "attempt": p.attempt, "time": p.time, **beside(POINT_COLUMNS, _named(p.metrics))}
         for p in points
@@ -96,3 +99,9 @@ class LogText(str):
 
     def __repr__(self) -> str:
         return str(self)
+
+
+class Answer(LogText):
+    """What came of a command, in a sentence."""
+
+    __slots__ = ()

@@ -19,6 +19,7 @@ from mltemporal.monitoring.deeds import Deeds
 from mltemporal.monitoring.looking import secrets_of, without
 from mltemporal.monitoring.ownerless import Gone, gone
 from mltemporal.monitoring.surroundings import WorkersSession
+from mltemporal.rewinding import rewind_of
 from mltemporal.specs import JobStatus
 from mltemporal.storage import Storage
 
@@ -103,9 +104,10 @@ class Mender:
             await self._end(row, found, deeds)
 
     def _asked_again(self, row: JobRow, closed_at: float) -> bool:
-        """Whether somebody asked for a retry since the workflow closed: then the next one was to start."""
+        """Whether it was to start again since the workflow closed: then the next one was to start."""
         return any(
-            event.kind == "command" and event.message == "retry" and event.time > closed_at
+            (rewind_of(event) is not None or (event.kind == "command" and event.message == "retry"))
+            and event.time > closed_at
             for event in self._here.database.jobs.events(row.id)
         )
 

@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import pickle
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from mltemporal.errors import CorruptObject, NotFound
-from mltemporal.runtime import context, reporting, stopping
+from mltemporal.runtime import context, control, loops, reporting, stopping
 from mltemporal.runtime.context import Job
-from mltemporal.specs import ObjectRef
+from mltemporal.specs import ObjectRef, Rewind
 from mltemporal.storage import Storage
 
-__all__ = ["load", "save"]
+__all__ = ["load", "on_stop", "save"]
 
 _NOTE = "checkpoints"
 _in_memory: Any = None
@@ -33,12 +34,24 @@ class Checkpoint:
     attempt: int
     time: float
     """Seconds since the epoch."""
+    loop: int | None = None
+    """Of a checkpoint of whole items of `track`: the loop's number …"""
+    done: int = 0
+    total: int | None = None
 
 
 def save(obj: Any, step: int | None = None) -> None:
     """Keep ``obj`` (anything that cloudpickle takes) for the next attempt.
 
-    It appears whole or not at all; of a job's checkpoints the last few are kept.
+    It appears whole or not at all; of a job's checkpoints the last few are kept. Within a loop of `track` it
+    counts as the state after the item in which it is saved, where the next attempt's loop goes on.
+
+    A job that is asked to end while its code saves regularly goes on to its next checkpoint, where that is
+    soon (within half of its grace), and ends there.
+
+    Args:
+        obj: the state, or all that it can be made from.
+        step: what to call it, for people and for ``job.rewind(to=step)``; in a loop of `track` its count.
 
     Raises:
         ServiceUnavailable: storage does not answer or is full.
@@ -54,14 +67,76 @@ def save(obj: Any, step: int | None = None) -> None:
         _save(job, obj, step)
 
 
+def on_stop(state: Callable[[], Any]) -> None:
+    """Have ``state()`` saved whenever the state is wanted: before the job ends or pauses, or by command.
+
+    That is on SIGTERM (a cancellation, an eviction, a suspended pod), on ``job.pause()`` and on
+    ``job.checkpoint_now()``. It is called by the thread that trains, between two items of `track`; without
+    such a loop, within `report`. A job that is asked to end goes on until then, half of its grace at most.
+
+    Args:
+        state: returns what `load` shall return in the next attempt.
+    """
+
+    def save_state() -> None:
+        save(state())
+
+    control.saves_by(save_state)
+
+
 def _save(job: Job, obj: Any, step: int | None) -> None:
     now = time.time()
-    saved = Checkpoint(object=_store(job, obj, now), step=step, attempt=job.attempt, time=now)
-    entries = [*_entries(job), saved]
-    kept = max(1, job.spec.checkpoints_kept)
-    job.storage.put_note(job.key, _NOTE, entries[-kept:])
-    for entry in entries[:-kept]:
-        job.storage.discard(entry.object)
+    loop = loops.current()
+    done = loop.saved() if loop is not None else None
+    if step is None and loop is not None:
+        step = loop.done if done is None else done
+    saved = Checkpoint(
+        object=_store(job, obj, now),
+        step=step,
+        attempt=job.attempt,
+        time=now,
+        loop=None if loop is None or done is None else loop.number,
+        done=done or 0,
+        total=None if loop is None else loop.total,
+    )
+    before = _entries(job)
+    kept = [*holding(before, job.rewinds), saved][-max(1, job.spec.checkpoints_kept) :]
+    job.storage.put_note(job.key, _NOTE, kept)
+    _rhythm.beat()
+    control.saved(step)
+    for entry in before:
+        if entry not in kept:
+            job.storage.discard(entry.object)
+
+
+class _Rhythm:
+    """How often the code saves by itself."""
+
+    def __init__(self) -> None:
+        self._last: float | None = None
+        self._usual_s: float | None = None
+
+    def beat(self) -> None:
+        now = time.monotonic()
+        if self._last is not None:
+            self._usual_s = now - self._last
+        self._last = now
+
+    def patience_s(self) -> float:
+        """For how long a job that is asked to end may go on to save its state, in seconds."""
+        job = context.current()
+        if job is None:
+            return 0.0
+        most_s = job.spec.grace_s / 2
+        if control.can_save():
+            return most_s
+        if self._usual_s is None or self._usual_s > most_s:
+            return 0.0
+        return min(most_s, 1.0 + 2 * self._usual_s)
+
+
+_rhythm = _Rhythm()
+stopping.wait_for(_rhythm.patience_s)
 
 
 def load() -> Any:
@@ -74,14 +149,36 @@ def load() -> Any:
     if job is None:
         _tell_once()
         return _in_memory
-    for entry in reversed(_entries(job)):
+    for entry in reversed(holding(_entries(job), job.rewinds)):
         try:
             with job.storage.local_path(entry.object) as path, path.open("rb") as file:
                 pickle.load(file)  # noqa: S301 - the job's own, verified by its hash
-                return pickle.load(file)  # noqa: S301
+                state = pickle.load(file)  # noqa: S301
         except (CorruptObject, NotFound) as error:
             reporting.note(f"a checkpoint was left out: {error.what}")
+            continue
+        at = None if entry.loop is None else loops.Position(entry.loop, entry.done, entry.total)
+        loops.loaded(at)
+        return state
     return None
+
+
+def holding(entries: list[Checkpoint], rewinds: Sequence[Rewind]) -> list[Checkpoint]:
+    """Return the checkpoints that no rewind has undone, oldest first."""
+    for rewind in rewinds:
+        entries = [
+            entry
+            for entry in entries
+            if entry.attempt > rewind.after
+            or (rewind.to == "step" and entry.step is not None and entry.step <= (rewind.step or 0))
+        ]
+    return entries
+
+
+def kept_steps(storage: Storage, key: str, rewinds: Sequence[Rewind]) -> list[int]:
+    """Return the steps of the checkpoints of the job ``key`` that can be gone back to, oldest first."""
+    entries = holding(storage.get_note(key, _NOTE, list[Checkpoint]) or [], rewinds)
+    return [entry.step for entry in entries if entry.step is not None]
 
 
 def discard_all(storage: Storage, key: str) -> int:

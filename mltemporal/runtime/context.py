@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from mltemporal.errors import NotFound
-from mltemporal.specs import JobSpec, decode, encode
+from mltemporal.specs import JobSpec, Rewind, decode, encode
+from mltemporal.specs.orders import REWINDS
 from mltemporal.storage import Storage
 
 JOB_VARIABLE = "MLTEMPORAL_JOB"
@@ -38,6 +39,18 @@ class Job:
                 "check that the launching session and the worker use the same storage",
             )
         return spec
+
+    @cached_property
+    def rewinds(self) -> list[Rewind]:
+        """Where the job was started again from, each time, by a person."""
+        if self.attempt == 1:
+            return []
+        return self.storage.get_note(self.key, REWINDS, list[Rewind]) or []
+
+    def generation(self, *stages: str) -> str:
+        """Return what tells notes from those that a rewind to one of these stages has undone."""
+        count = sum(rewind.to in stages and rewind.after < self.attempt for rewind in self.rewinds)
+        return f".{count}" if count else ""
 
     @property
     def rank(self) -> int:

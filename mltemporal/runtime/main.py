@@ -7,7 +7,7 @@ import sys
 from typing import Any
 
 from mltemporal.errors import MLTemporalError
-from mltemporal.runtime import context, packages, reporting, stopping
+from mltemporal.runtime import context, control, packages, reporting, stopping
 from mltemporal.runtime.context import STORAGE_PATIENCE_S, Job
 from mltemporal.runtime.failure import failure_of, users_traceback
 from mltemporal.runtime.trainers import Trained, trainer_for
@@ -41,6 +41,7 @@ def main(argv: list[str]) -> int:
             return stopping.EXIT_CODE
         return _fail(job, error)
     finally:
+        control.close()
         reporting.flush()
     return 0
 

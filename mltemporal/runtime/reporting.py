@@ -18,13 +18,11 @@ from collections.abc import Callable
 from typing import Any
 
 from mltemporal.errors import InvalidRequest
-from mltemporal.progress import format_line
-from mltemporal.runtime import context
+from mltemporal.progress import MAX_NAME_LENGTH, format_line
+from mltemporal.runtime import context, control, loops
 from mltemporal.runtime.throttle import Throttle
 from mltemporal.specs import ObjectRef
 
-MAX_NAME_LENGTH = 200
-"""Longest name of a metric, in characters: one metric must always fit a line."""
 _MAX_TEXT_LENGTH = 600  # six bytes a character in JSON at worst, so that a line holds it
 
 _notes: list[str] = []
@@ -43,18 +41,22 @@ def report(step: int | None = None, total: int | None = None, **metrics: float) 
 
     Raises:
         InvalidRequest: names the argument that is no such number.
+
+    What `job.set` gave is seen by `params` from here on.
     """
     fields: dict[str, Any] = {"time": time.time()}
+    loop = loops.current()
     if step is not None:
         fields["step"] = _whole("step", step)
-    elif _tracked is not None:
-        fields["step"], fields["total"] = _tracked
+    elif loop is not None:
+        fields["step"], fields["total"] = loop.done, loop.total
     if total is not None:
         fields["total"] = _whole("total", total)
     fields["metrics"] = {name: _number(name, value) for name, value in metrics.items()}
     _throttle().offer(fields)
     global _reports  # noqa: PLW0603 - a count of calls
     _reports += 1
+    control.heed(whole=loop is None)
 
 
 def stage(text: str) -> None:
@@ -84,24 +86,12 @@ def flush() -> None:
         _current.flush()
 
 
-_tracked: tuple[int, int | None] | None = None
 _reports = 0
-
-
-def set_tracked(state: tuple[int, int | None] | None) -> None:
-    """Give the count and total that a report without a step gets; None where nothing is tracked."""
-    global _tracked  # noqa: PLW0603 - one loop is tracked at a time: the outermost
-    _tracked = state
 
 
 def reports() -> int:
     """How often `report` was called in this process."""
     return _reports
-
-
-def tracked() -> bool:
-    """Whether a loop is being tracked."""
-    return _tracked is not None
 
 
 def _whole(name: str, value: Any) -> int:

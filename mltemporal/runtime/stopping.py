@@ -1,8 +1,14 @@
-"""A graceful stop: SIGTERM becomes an exception in the main thread, so that user code can finish."""
+"""A graceful stop: SIGTERM becomes an exception in the main thread, so that user code can finish.
+
+It is raised at once, wherever the code stands; unless the code can save its state, or saves it often. Then
+it goes on to the end of its step (see `control.heed`) or to its next checkpoint, for half its grace at most.
+"""
 
 from __future__ import annotations
 
+import os
 import signal
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -19,6 +25,8 @@ class Stopped(SystemExit):
 
 _asked = False
 _deferred = False
+_waiting = False
+_patience: Callable[[], float] | None = None
 
 
 def stop_on_sigterm() -> None:
@@ -34,7 +42,26 @@ def asked() -> bool:
 def raise_if_asked() -> None:
     """Raise `Stopped` where the stop was deferred, or user code caught it and went on."""
     if _asked:
-        raise Stopped(EXIT_CODE)
+        end_waiting()
+
+
+def wait_for(patience: Callable[[], float]) -> None:
+    """Ask ``patience``, when a stop comes, for how many seconds the code may go on to save its state."""
+    global _patience  # noqa: PLW0603
+    _patience = patience
+
+
+def waiting() -> bool:
+    """Whether the job was asked to end, and goes on until its state is saved."""
+    return _waiting
+
+
+def end_waiting() -> None:
+    """Raise `Stopped`; what comes after it is not interrupted again."""
+    global _waiting  # noqa: PLW0603
+    _waiting = False
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    raise Stopped(EXIT_CODE)
 
 
 @contextmanager
@@ -60,7 +87,7 @@ def uninterrupted() -> Iterator[None]:
     A process that ends in the middle of an upload may leave an empty object with servers that
     do not compare lengths.
     """
-    if _asked or _deferred:
+    if (_asked and not _waiting) or _deferred:
         yield
         return
     with deferred():
@@ -68,8 +95,16 @@ def uninterrupted() -> Iterator[None]:
 
 
 def _stop(_signal: int, _frame: FrameType | None) -> None:
-    global _asked  # noqa: PLW0603 - a signal comes to the process
-    _asked = True
+    global _asked, _waiting  # noqa: PLW0603 - a signal comes to the process
+    first, _asked = not _asked, True
+    patience_s = _patience() if first and _patience is not None and not _deferred else 0.0
+    if patience_s > 0:
+        _waiting = True
+        timer = threading.Timer(patience_s, os.kill, (os.getpid(), signal.SIGTERM))
+        timer.daemon = True
+        timer.start()
+        return
+    _waiting = False
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     if not _deferred:
         raise Stopped(EXIT_CODE)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from operator import length_hint
 from typing import TypeVar
 
-from mltemporal.runtime import context, reporting
+from mltemporal.runtime import context, control, loops, reporting
 
 T = TypeVar("T")
 
@@ -21,57 +22,81 @@ def track(
     """Yield the items of ``iterable`` and report, ten times a second at most, how many are done.
 
     A `report` inside the loop without a step of its own gets the loop's count; a loop that reports
-    by itself is not reported twice. Of loops inside
-    each other the outermost counts. Outside a job it is a progress bar on standard error.
+    by itself is not reported twice. Of loops inside each other the outermost counts. Outside a job it is a
+    progress bar on standard error.
+
+    Of a job that was interrupted, the loop goes on after the item in which the checkpoint was saved that
+    the code has loaded, and says so: save at the end of the loop's body. It begins at its beginning where
+    no checkpoint was loaded, where ``initial`` is given or the range begins later, and where ``iterable``
+    is no sequence. `job.stop_early` ends it before the next item.
 
     Args:
+        iterable: what is gone through.
         total: how many items there will be; asked of ``iterable`` where it knows.
         desc: what the loop does, in words.
         initial: how many were done before, by an attempt that was interrupted; of
             ``range(40, 100)`` it is 40 of 100, so that a loop resumed at its checkpoint counts right.
+            Given (0, too), no item of ``iterable`` is left out.
     """
+    resumes = initial is None and isinstance(iterable, Sequence)
     if isinstance(iterable, range) and iterable.step == 1 and iterable.start >= 0:
+        resumes = resumes and iterable.start == 0
         initial = iterable.start if initial is None else initial
         total = iterable.stop if total is None else total
     before = initial or 0
     if total is None and (left := length_hint(iterable)):
         total = before + left
-    return _counted(iterable, before, total, desc)
+    return _counted(iterable, before, total, desc, resumes=resumes)
 
 
-def _counted(iterable: Iterable[T], before: int, total: int | None, desc: str) -> Iterator[T]:
-    if reporting.tracked():
+def _counted(
+    iterable: Iterable[T], before: int, total: int | None, desc: str, *, resumes: bool
+) -> Iterator[T]:
+    if loops.current() is not None:
         yield from iterable
         return
     in_job = context.current() is not None
     if in_job and desc:
         reporting.stage(desc)
+    if resumes and (done := loops.resumed_at(total)):
+        before, iterable = done, islice(iterable, done, None)
+        reporting.note(f"the loop goes on after item {done:,}{_of(total)}, where its checkpoint was saved")
     started = shown_at = time.monotonic()
-    done = before
-    reporting.set_tracked((done, total))
+    loop = loops.begin(before, total)
     try:
         if in_job:
-            reporting.report(step=done, total=total)
+            reporting.report(step=loop.done, total=total)
         for item in iterable:
+            control.heed(whole=True)
+            if control.should_stop():
+                break
             reports = reporting.reports()
+            loop.inside, loop.saves = True, 0
             yield item
-            done += 1
-            reporting.set_tracked((done, total))
+            loop.inside = False
+            loop.done += 1
             told = in_job and reporting.reports() != reports  # the loop's own reports carry its count
             if not told and (now := time.monotonic()) - shown_at >= _REPORT_EVERY_S:
                 shown_at = now
-                _show(in_job, desc, done, total, (done - before) / max(now - started, 1e-9))
+                _show(in_job, desc, loop, before, now - started)
+        else:
+            control.heed(whole=True)
     finally:
-        reporting.set_tracked(None)
-        _show(in_job, desc, done, total, (done - before) / max(time.monotonic() - started, 1e-9))
+        loops.end()
+        _show(in_job, desc, loop, before, time.monotonic() - started)
         if not in_job:
             sys.stderr.write("\n")
 
 
-def _show(in_job: bool, desc: str, done: int, total: int | None, rate: float) -> None:
+def _show(in_job: bool, desc: str, loop: loops.Loop, before: int, took_s: float) -> None:
     if in_job:
-        reporting.report(step=done, total=total)
+        reporting.report(step=loop.done, total=loop.total)
         return
-    of = f"/{total}" if total is not None else ""
-    sys.stderr.write(f"\r{desc + ' ' if desc else ''}{done}{of}  {rate:.1f} a second   ")
+    rate = (loop.done - before) / max(took_s, 1e-9)
+    of = _of(loop.total, "/")
+    sys.stderr.write(f"\r{desc + ' ' if desc else ''}{loop.done}{of}  {rate:.1f} a second   ")
     sys.stderr.flush()
+
+
+def _of(total: int | None, words: str = " of ") -> str:
+    return f"{words}{total}" if total is not None else ""

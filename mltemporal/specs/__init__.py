@@ -16,6 +16,7 @@ from mltemporal.specs.data import (
 )
 from mltemporal.specs.encoding import decode, encode
 from mltemporal.specs.health import HealthCheck, HealthState, Mended, Notice, Round
+from mltemporal.specs.orders import Answer, Hears, Order, Orders, Rewind
 from mltemporal.specs.request import (
     InferenceSpec,
     JobSpec,
@@ -38,12 +39,24 @@ from mltemporal.specs.results import (
     Scored,
     TrainingResult,
 )
-from mltemporal.specs.running import Attempt, Command, JobPlan, JobStatus, Progress, WorkflowState
+from mltemporal.specs.running import (
+    COMMANDS,
+    Attempt,
+    Carried,
+    Command,
+    JobPlan,
+    JobStatus,
+    Progress,
+    WorkflowState,
+)
 
 __all__ = [
+    "COMMANDS",
     "RESULTS",
+    "Answer",
     "Artifact",
     "Attempt",
+    "Carried",
     "Column",
     "Command",
     "DatasetFacts",
@@ -51,6 +64,7 @@ __all__ = [
     "Expectation",
     "HealthCheck",
     "HealthState",
+    "Hears",
     "InferenceResult",
     "InferenceSpec",
     "JobPlan",
@@ -62,6 +76,8 @@ __all__ = [
     "ModelRef",
     "Notice",
     "ObjectRef",
+    "Order",
+    "Orders",
     "Outcome",
     "PodOptions",
     "PreparationSpec",
@@ -69,6 +85,7 @@ __all__ = [
     "PreprocessingResult",
     "Progress",
     "Resources",
+    "Rewind",
     "Round",
     "RunFailure",
     "RunOutput",

@@ -7,7 +7,8 @@ from temporalio import workflow
 from mltemporal.workflows.attempts import JobWorkflow
 
 with workflow.unsafe.imports_passed_through():
-    from mltemporal.specs import InferenceResult, JobStatus, Outcome
+    from mltemporal.specs.results import InferenceResult, Outcome
+    from mltemporal.specs.running import Carried, JobStatus
 
 
 @workflow.defn
@@ -15,9 +16,14 @@ class InferenceWorkflow(JobWorkflow):
     """Owns one batch inference from the request to the last trace of it."""
 
     @workflow.run
-    async def run(self, job_id: int) -> InferenceResult:
-        """Score; ends as failed or cancelled where the job does, always after the clean-up."""
-        outcome = await self._own(job_id)
+    async def run(self, job_id: int, carried: Carried | None = None) -> InferenceResult:
+        """Score; ends as failed or cancelled where the job does, always after the clean-up.
+
+        Args:
+            job_id: the job; all else is in the record.
+            carried: what the run before this one hands on.
+        """
+        outcome = await self._own(job_id, carried)
         assert outcome.scored is not None
         return outcome.scored
 

@@ -8,7 +8,7 @@ from mltemporal.workflows.attempts import JobWorkflow
 
 with workflow.unsafe.imports_passed_through():
     from mltemporal.specs.results import Outcome, TrainingResult
-    from mltemporal.specs.running import JobStatus
+    from mltemporal.specs.running import Carried, JobStatus
 
 
 @workflow.defn
@@ -16,9 +16,14 @@ class TrainingWorkflow(JobWorkflow):
     """Owns one training from the request to the last trace of it."""
 
     @workflow.run
-    async def run(self, job_id: int) -> TrainingResult:
-        """Train; ends as failed or cancelled where the job does, always after the clean-up."""
-        outcome = await self._own(job_id)
+    async def run(self, job_id: int, carried: Carried | None = None) -> TrainingResult:
+        """Train; ends as failed or cancelled where the job does, always after the clean-up.
+
+        Args:
+            job_id: the job; all else is in the record.
+            carried: what the run before this one hands on.
+        """
+        outcome = await self._own(job_id, carried)
         assert outcome.result is not None
         return outcome.result
 

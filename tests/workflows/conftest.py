@@ -15,7 +15,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from temporalio.client import Client, WorkflowHandle
+from temporalio.client import Client, WorkflowHandle, WorkflowUpdateFailedError
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Worker
 
@@ -25,7 +25,7 @@ from mltemporal.dataset import inspect
 from mltemporal.launchers.folder import ProcessFolder
 from mltemporal.launchers.local import KernelContext, LocalLauncher
 from mltemporal.settings import Settings, load_settings
-from mltemporal.specs import JobSpec
+from mltemporal.specs import Command, JobSpec
 from mltemporal.storage import Storage
 from mltemporal.version import __version__
 from mltemporal.worker import build_worker
@@ -48,6 +48,10 @@ async def server() -> AsyncIterator[WorkflowEnvironment]:
     )
     async with environment:
         yield environment
+
+
+class Refused(Exception):
+    """A command was refused; the text says why."""
 
 
 @dataclass
@@ -76,7 +80,9 @@ class World:
             key=f"training-{uuid.uuid4().hex[:12]}",
             name="a script",
             dataset=ref,
-            trainer=capture(Script(path, **fields.pop("script", {}))).store(self.storage),
+            trainer=capture(Script(path, **fields.pop("script", {})), fields.pop("params", {})).store(
+                self.storage
+            ),
             **{"grace_s": 10.0, **fields},
         )
         self.storage.put_note(spec.key, "spec", spec)
@@ -88,15 +94,38 @@ class World:
         return row
 
     async def submit(self, text: str, **fields: Any) -> tuple[JobRow, WorkflowHandle[Any, Any]]:
-        """Start a training that runs the script's text."""
+        """Start a training that runs the script's text; ``carried`` is what an earlier run hands on."""
+        carried = fields.pop("carried", None)
         row = self.record(text, **fields)
         handle = await self.client.start_workflow(
             "TrainingWorkflow",
-            row.id,
+            args=[row.id] if carried is None else [row.id, carried],
             id=row.workflow_id,
             task_queue=f"mltemporal-{self.database.id}",
         )
         return row, handle
+
+    async def tell(self, handle: WorkflowHandle[Any, Any], row: JobRow, verb: str, **details: Any) -> str:
+        """Give a command; return the answer, or raise what the workflow refuses it with."""
+        given = {"by": "me@here", "origin": "test, process 7", "id": uuid.uuid4().hex, **details}
+        command = Command(job_id=given.pop("job_id", row.id), verb=verb, **given)
+        try:
+            return await handle.execute_update("command", command, result_type=str)
+        except WorkflowUpdateFailedError as error:
+            cause: BaseException = error
+            while cause.__cause__ is not None:
+                cause = cause.__cause__
+            raise Refused(getattr(cause, "message", str(cause))) from error
+
+    def process(self, row: JobRow) -> ProcessFolder:
+        """Return the process of the job's newest attempt."""
+        attempt = self.database.jobs.get(row.id).attempt
+        return ProcessFolder(self.settings.home / "jobs" / f"{row.key}-{attempt}")
+
+    def commands(self, row: JobRow) -> list[tuple[str, str]]:
+        """Return (what, who) of each command in the job's history."""
+        events = self.database.jobs.events(row.id)
+        return [(event.message, event.created_by) for event in events if event.kind == "command"]
 
     async def keep(self, handle: WorkflowHandle[Any, Any], ending: str, kind: str = "training") -> None:
         """Store the history for `test_replay`, when asked to and where there is none of this version."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from mltemporal import targets
 from mltemporal.code import restore
 from mltemporal.errors import InvalidTrainer
-from mltemporal.runtime import reporting
+from mltemporal.runtime import control, reporting
 from mltemporal.runtime.context import Job
 from mltemporal.runtime.evaluation import evaluate, labels
 from mltemporal.runtime.splitting import hold_out
@@ -50,6 +50,7 @@ def train(job: Job) -> Trained:
     known = labels(seen[target])
     booster = _booster(task, params, known, encoder.categorical_mask(), job.spec.seed)
     matrix = encoder.transform(features)
+    control.listen(job, ("checkpoint_now", "stop_early"), stops="it ends after this iteration")
     reporting.stage("training")
     fit_resumably(booster, matrix, known)
 

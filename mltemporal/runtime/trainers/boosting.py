@@ -12,7 +12,7 @@ import copy
 import time
 from typing import Any
 
-from mltemporal.runtime import checkpoint, reporting, stopping
+from mltemporal.runtime import checkpoint, control, reporting, stopping
 
 _HOOK = "_check_early_stopping_loss"
 _CHECKPOINT_EVERY_S = 1.0
@@ -57,10 +57,13 @@ class _Watcher:
         stop: bool = self._check(*args, **kwargs)
         self._iteration = len(self._booster.train_score_) - 1  # the first score is from before any tree
         _report(self._booster, self._iteration)
+        control.heed(whole=False)
         if stopping.asked():
             self.save()  # the next attempt goes on here
             stopping.raise_if_asked()
-        if not stop and time.monotonic() >= self._save_at:
+        if control.should_stop():
+            return True
+        if control.wants_checkpoint() or (not stop and time.monotonic() >= self._save_at):
             started = time.monotonic()
             self.save()
             ended = time.monotonic()

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from mltemporal import targets
 from mltemporal.code import restore
-from mltemporal.runtime import reporting
+from mltemporal.runtime import control, reporting
 from mltemporal.runtime.context import Job
 from mltemporal.runtime.evaluation import evaluate, features_of, labels
 from mltemporal.runtime.splitting import hold_out
@@ -33,7 +33,7 @@ def train(job: Job) -> Trained:
         frame, target, share=job.spec.test_size, seed=job.spec.seed, stratify=task == targets.CLASSIFICATION
     )
     features = seen.drop(columns=[target])
-    _fit(estimator, features, labels(seen[target]))
+    _fit(job, estimator, features, labels(seen[target]))
     return Trained(
         model=estimator,
         task=task,
@@ -64,7 +64,7 @@ def _without_target(estimator: Any, frame: pandas.DataFrame, job: Job) -> Traine
         rows = frame.assign(**{_ROW: 0})  # nothing to be stratified by
         seen, held_out = hold_out(rows, _ROW, share=job.spec.test_size, seed=job.spec.seed, stratify=False)
         frame, held_out = seen.drop(columns=[_ROW]), held_out.drop(columns=[_ROW])
-    _fit(estimator, frame, None)
+    _fit(job, estimator, frame, None)
     metrics = {}
     if not held_out.empty:
         reporting.stage("evaluating")
@@ -75,7 +75,8 @@ def _without_target(estimator: Any, frame: pandas.DataFrame, job: Job) -> Traine
 _ROW = "__mltemporal_row__"
 
 
-def _fit(estimator: Any, features: pandas.DataFrame, target: Any) -> None:
+def _fit(job: Job, estimator: Any, features: pandas.DataFrame, target: Any) -> None:
+    control.listen(job, ())
     reporting.stage("training")
     try:
         estimator.fit(features) if target is None else estimator.fit(features, target)

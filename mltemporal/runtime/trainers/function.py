@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from mltemporal import targets
 from mltemporal.code import restore
-from mltemporal.runtime import reporting
+from mltemporal.runtime import control, reporting
 from mltemporal.runtime.context import Job
 from mltemporal.runtime.evaluation import evaluate, features_of
 from mltemporal.runtime.splitting import hold_out
@@ -38,6 +38,9 @@ def train(job: Job) -> Trained:
             stratify=suggested == targets.CLASSIFICATION,
         )
         data = data.reset_index(drop=True)
+    defaults = _defaults(function)
+    known = [name for name in {**defaults, **params} if name.isidentifier()]
+    params |= control.listen(job, control.ALL, values=defaults | params, known=known)
     reporting.stage("training")
     model, metrics, value = _sorted_out(run_users_code(lambda: _call(function, data, params)))
     if model is None:
@@ -51,6 +54,17 @@ def train(job: Job) -> Trained:
         features=tuple(features_of(model, data, target).columns),
         metrics=evaluate(model, held_out, target, task) | metrics,  # the user's own word counts
     )
+
+
+def _defaults(function: Any) -> dict[str, Any]:
+    """Return the function's own values of its parameters: those that were not given may be set, too."""
+    try:
+        parameters = list(inspect.signature(function).parameters.values())[1:]
+    except (TypeError, ValueError):  # some functions written in C do not say what they take
+        return {}
+    named = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    of_names = [each for each in parameters if each.kind in named]
+    return {each.name: each.default for each in of_names if each.default is not each.empty}
 
 
 def _call(function: Any, data: pandas.DataFrame, params: dict[str, Any]) -> Any:

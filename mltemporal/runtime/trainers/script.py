@@ -13,7 +13,7 @@ from mltemporal import specs
 from mltemporal.code import restore
 from mltemporal.dataset import local_path
 from mltemporal.errors import InvalidTrainer
-from mltemporal.runtime import reporting
+from mltemporal.runtime import control, reporting
 from mltemporal.runtime.artifacts import log_artifact
 from mltemporal.runtime.context import Job
 from mltemporal.runtime.stopping import run_users_code
@@ -39,7 +39,9 @@ def train(job: Job) -> Trained:
         tempfile.TemporaryDirectory(prefix="mltemporal-output-", dir=scratch) as output,
     ):
         os.environ["MLTEMPORAL_DATASET"] = table
-        os.environ["MLTEMPORAL_PARAMS"] = specs.encode(trainer.params)
+        known = [name for name in trainer.params if name.isidentifier()]
+        given = control.listen(job, control.ALL, values=trainer.params, known=known)
+        os.environ["MLTEMPORAL_PARAMS"] = specs.encode(trainer.params | given)
         os.environ["MLTEMPORAL_OUTPUT_DIR"] = output
         reporting.stage("training")
         run_users_code(lambda: _run(source, str(trainer.path), trainer.args))

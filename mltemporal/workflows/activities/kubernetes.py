@@ -17,7 +17,6 @@ from mltemporal.errors import InvalidRequest, JobFailed, NotFound, ServiceUnavai
 from mltemporal.launchers.base import Launcher, Phase, Sighting
 from mltemporal.specs import (
     Attempt,
-    Command,
     JobStatus,
     Outcome,
     RunFailure,
@@ -26,6 +25,7 @@ from mltemporal.specs import (
     encode,
 )
 from mltemporal.storage import Storage
+from mltemporal.workflows.activities.beginning import begin_anew, check_owner
 from mltemporal.workflows.activities.follower import Follower
 from mltemporal.workflows.activities.pulse import beating
 from mltemporal.workflows.activities.standstill import Standstill
@@ -53,12 +53,14 @@ class JobActivities:
 
         Raises:
             ServiceUnavailable: the launcher, database or storage did not answer; retried.
+            Disowned: the job has ended, or the workflow is not its own; never retried.
             InvalidRequest: this worker cannot start such jobs, or not this one; never retried.
 
         Idempotency: the launcher starts a name once.
         Heartbeat: each second.
         """
         job = await self._job(attempt.job_id)
+        check_owner(job)
         async with beating():
             await asyncio.to_thread(self._announce, job, attempt)
             try:
@@ -71,6 +73,8 @@ class JobActivities:
                 raise
 
     def _announce(self, job: JobRow, attempt: Attempt) -> None:
+        if attempt.fresh:
+            begin_anew(self._storage, job, self._database.jobs.events(job.id))
         self._database.jobs.start_attempt(job.id, attempt.number)
         self._database.jobs.set_status(job.id, JobStatus.STARTING, "starting the process")
 
@@ -105,37 +109,12 @@ class JobActivities:
         except asyncio.CancelledError:
             details = activity.cancellation_details()
             if details is not None and details.cancel_requested:
-                await self._stop(launcher, job, attempt, JobStatus.CANCELLED)
+                await self._end(launcher, job, attempt)  # why it ended, the clean-up knows
             raise
         finally:
             standstill.close()
         log_json = await self._keep_log(launcher, job, attempt, name)
         return await asyncio.to_thread(self._conclude, job, attempt, end, log_json)
-
-    @activity.defn
-    async def command_training_job(self, attempt: Attempt, command: Command) -> None:
-        """Suspend or resume the attempt's process. Idempotent; the command is recorded with who gave it.
-
-        Raises:
-            InvalidRequest: the process does not run (yet); never retried.
-        """
-        job = await self._job(attempt.job_id)
-        launcher, name = self._launcher(job), f"{job.key}-{attempt.number}"
-        seen = await launcher.find(name)
-        if seen is None or seen.phase not in (Phase.RUNNING, Phase.SUSPENDED):
-            where = "has no process" if seen is None else f"is {seen.phase}"
-            raise InvalidRequest(f"cannot {command.verb} a job that {where}", "wait until it is running")
-        await (launcher.suspend(name) if command.verb == "pause" else launcher.resume(name))
-        event = Event(
-            time=time.time(),
-            kind="command",
-            attempt=attempt.number,
-            message=command.verb,
-            created_by=command.by,
-        )
-        here = activity.info()  # ids of activities start anew in each run, of which a retried job has several
-        key = f"command-{here.workflow_run_id}-{here.activity_id}"
-        await asyncio.to_thread(self._database.jobs.add_event, job.id, event, key=key)
 
     @activity.defn
     async def cleanup_resources(self, outcome: Outcome) -> bool:
@@ -172,7 +151,12 @@ class JobActivities:
         if seen is not None and not (ended and seen.phase.final):  # its last words are not recorded yet
             attempt = Attempt(job_id=job.id, number=number)
             with suppress(NotFound):  # somebody else is cleaning up too
-                await self._stop(launcher, job, attempt, outcome.status, outcome.what)
+                seen = await self._end(launcher, job, attempt)
+        if seen is not None and not ended:
+            reason = seen.reason if outcome.status is JobStatus.CANCELLED else outcome.what
+            await asyncio.to_thread(
+                self._database.jobs.end_attempt, job.id, number, phase=outcome.status, reason=reason
+            )
         await launcher.delete(name)
 
     # Below: the parts of monitor_training
@@ -251,18 +235,13 @@ class JobActivities:
                 if seen.phase.final:
                     return seen
 
-    async def _stop(
-        self, launcher: Launcher, job: JobRow, attempt: Attempt, phase: JobStatus, reason: str = ""
-    ) -> None:
-        """Stop the process while its last words are still recorded."""
-        name = f"{job.key}-{attempt.number}"
+    async def _end(self, launcher: Launcher, job: JobRow, attempt: Attempt) -> Sighting:
+        """Stop the process while its last words are still recorded; return how it ended."""
         end, _ = await asyncio.gather(
             self._follow(launcher, job, attempt, stage="stopping"),
-            launcher.stop(name, job.spec.grace_s),
+            launcher.stop(f"{job.key}-{attempt.number}", job.spec.grace_s),
         )
-        await asyncio.to_thread(
-            self._database.jobs.end_attempt, job.id, attempt.number, phase=phase, reason=reason or end.reason
-        )
+        return end
 
     def _conclude(self, job: JobRow, attempt: Attempt, end: Sighting, log_json: str | None) -> TrainingResult:
         """Turn the end of the process, and what it left in storage, into a result or an error."""

@@ -8,9 +8,10 @@ import tempfile
 from temporalio import activity
 
 from mltemporal.database import Database, JobRow
-from mltemporal.errors import InvalidDataset, InvalidRequest
+from mltemporal.errors import InvalidDataset
 from mltemporal.specs import Attempt, JobPlan, JobSpec, JobStatus
 from mltemporal.storage import Storage
+from mltemporal.workflows.activities.beginning import check_owner, rewound_to
 from mltemporal.workflows.activities.pulse import beating
 
 ADOPT_NOTE = "adopt"
@@ -28,10 +29,12 @@ class StorageActivities:
     async def validate_dataset(self, job_id: int) -> JobPlan:
         """Check that the job's dataset is still what it was at launch, and plan the job.
 
+        Of a job that was rewound the validation stands: then it is only planned.
+
         Raises:
             InvalidDataset: the table is gone, has changed, cannot be trained on, or is not as a training
                 expects it to be; never retried.
-            InvalidRequest, NotFound: there is no such job, or it has ended; never retried.
+            Disowned, NotFound: the job has ended, or is another workflow's, or there is none; never retried.
             ServiceUnavailable: database or storage did not answer; retried.
 
         Idempotency: reads only, but for the job's status.
@@ -44,13 +47,13 @@ class StorageActivities:
         from mltemporal.dataset import validate
 
         job = self._database.jobs.get(job_id)
-        if job.status.final:
-            raise InvalidRequest(f"job {job_id} has ended as {job.status}", "job.retry() starts it again")
-        self._database.jobs.set_status(job_id, JobStatus.VALIDATING, "checking the dataset")
-        trains = job.kind == "training"  # the target of a preprocessing may be made by its steps
-        validate(job.spec.dataset, target=job.spec.target if trains else None, storage=self._storage)
-        if trains:
-            self._check_expectations(job.spec)
+        check_owner(job)
+        if rewound_to(self._database.jobs.events(job_id)) is None:
+            self._database.jobs.set_status(job_id, JobStatus.VALIDATING, "checking the dataset")
+            trains = job.kind == "training"  # the target of a preprocessing may be made by its steps
+            validate(job.spec.dataset, target=job.spec.target if trains else None, storage=self._storage)
+            if trains:
+                self._check_expectations(job.spec)
         before = job.attempt - 1 if self._adopts(job) else job.attempt
         return JobPlan(
             job_id=job_id, retries=job.spec.retries, timeout_s=job.spec.timeout_s, attempts_before=before

@@ -1,10 +1,12 @@
-"""What people are told of a job's end: a line, without its traceback."""
+"""What people are told of a job: its end in a line, without its traceback; a command in words."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from mltemporal.database import JobRow
+from mltemporal.setting import told_values
+from mltemporal.specs import Command, decode
 from mltemporal.words import clean, duration
 
 _LONGEST_REASON = 200
@@ -16,6 +18,15 @@ def told_of_job(job: JobRow) -> str:
     took = f" after {duration(facts['duration_s'])}" if facts["duration_s"] is not None else ""
     first = f"job {job.id} {job.name!r} ({job.kind}) {_VERBS.get(job.status.value, job.status)}{took}"
     return clean(f"{first}\n{facts['reason']}" if facts["reason"] else first)
+
+
+def told_command(command: Command) -> str:
+    """Return the command as the job's history tells it."""
+    if command.verb == "extend" and command.timeout_s is not None:
+        return f"extend to {duration(command.timeout_s)}"
+    if command.verb == "set" and command.params_json:
+        return f"set {told_values(decode(command.params_json, dict[str, Any]))}"
+    return command.verb
 
 
 def job_facts(job: JobRow) -> dict[str, Any]:

@@ -16,7 +16,7 @@ import pytest
 
 from mltemporal.code.versions import versions_for
 from mltemporal.progress import Line, parse_line
-from mltemporal.runtime import artifacts, checkpoint, context, reporting
+from mltemporal.runtime import artifacts, checkpoint, context, control, loops, reporting
 from mltemporal.runtime.context import JOB_VARIABLE, Job
 from mltemporal.specs import (
     Column,
@@ -43,8 +43,16 @@ def outside_a_job(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each test starts as a process that has told and kept nothing yet."""
     monkeypatch.delenv(JOB_VARIABLE, raising=False)
     monkeypatch.setattr(context, "_job", None)
-    for name in ("_current", "_output", "_tracked"):
+    for name in ("_current", "_output"):
         monkeypatch.setattr(reporting, name, None)
+    for module, name, value in (
+        (loops, "_current", None),
+        (loops, "_loaded", None),
+        (loops, "_begun", 0),
+        (control, "_listener", None),
+        (control, "_saver", None),
+    ):
+        monkeypatch.setattr(module, name, value)
     monkeypatch.setattr(reporting, "_notes", [])
     monkeypatch.setattr(checkpoint, "_in_memory", None)
     monkeypatch.setattr(checkpoint, "_told", False)

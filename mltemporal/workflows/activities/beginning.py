@@ -1,0 +1,52 @@
+"""What holds when a job's workflow begins: whose the job is, what was said before, where it starts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from temporalio import activity
+
+from mltemporal.database import Event, JobRow
+from mltemporal.errors import Disowned
+from mltemporal.rewinding import rewind_of, rewinds_of
+from mltemporal.specs import Orders, Rewind
+from mltemporal.specs.orders import ORDERS, REWINDS
+from mltemporal.storage import Storage
+
+
+def check_owner(job: JobRow) -> None:
+    """Refuse work to a workflow that is not the job's own, and on a job that has ended.
+
+    A forged workflow, or one that is started a second time, so comes to nothing.
+
+    Raises:
+        Disowned: it is such a one.
+    """
+    workflow_id = activity.info().workflow_id
+    if workflow_id != job.workflow_id:
+        raise Disowned(f"job {job.id} is not the job of workflow {workflow_id!r}", "use mltemporal.train(…)")
+    if job.status.final:
+        raise Disowned(f"job {job.id} has ended as {job.status}", "job.retry() starts it again")
+
+
+def rewound_to(events: Sequence[Event]) -> Rewind | None:
+    """Return from where the job was rewound, if that is how it was started last."""
+    for event in reversed(events):
+        if event.kind == "submitted" or (event.kind == "command" and event.message == "retry"):
+            return None
+        if (found := rewind_of(event)) is not None:
+            return found
+    return None
+
+
+def begin_anew(storage: Storage, job: JobRow, events: Sequence[Event]) -> None:
+    """Tell the attempts to come where they start. Idempotent: it follows from the events alone.
+
+    Orders to earlier attempts are over; values that were set stay.
+    """
+    if rewinds := rewinds_of(events):
+        storage.put_note(job.key, REWINDS, rewinds)
+    orders = storage.get_note(job.key, ORDERS, Orders)
+    if orders is not None and orders.given:
+        storage.put_note(job.key, ORDERS, replace(orders, given=()))

@@ -1,0 +1,188 @@
+"""The activity that carries commands out: on the process, by its launcher or through its orders."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from temporalio import activity
+
+from mltemporal.database import Database, Event, JobRow
+from mltemporal.errors import InvalidRequest
+from mltemporal.launchers.base import Launcher, Phase
+from mltemporal.setting import check_names, check_values
+from mltemporal.specs import Answer, Attempt, Command, Hears, Order, Orders, decode
+from mltemporal.specs.orders import ORDERS
+from mltemporal.storage import Storage
+from mltemporal.words import duration
+from mltemporal.workflows.activities.telling import told_command
+
+_ANSWER_S = 8.0
+"""How long an order's answer is waited for: who asked wants to know, and waits for 30 s at most."""
+_SAVED_S = 15.0
+_PAUSE_S = 5.0
+_LOOK_S = 0.1
+_MOST_ORDERS = 100
+
+
+class CommandActivities:
+    """Built once a worker, with a launcher for each backend."""
+
+    def __init__(self, database: Database, storage: Storage, launchers: Mapping[str, Launcher]) -> None:
+        self._database = database
+        self._storage = storage
+        self._launchers = launchers
+
+    @activity.defn
+    async def command_training_job(self, attempt: Attempt, command: Command) -> str:
+        """Carry out a command, and record it with who gave it; returns in a sentence what came of it.
+
+        Raises:
+            InvalidRequest: it is refused, and says why; that is recorded too. Never retried.
+            ServiceUnavailable: launcher, database or storage did not answer; retried.
+
+        Idempotency: an order is given once by its command's id, and so is its event.
+        """
+        job = await asyncio.to_thread(self._database.jobs.get, attempt.job_id)
+        told = told_command(command)
+        try:
+            answer = await self._carry_out(job, attempt, command)
+        except InvalidRequest as refusal:
+            await asyncio.to_thread(self._record, job, attempt, command, f"{told} refused: {refusal.what}")
+            raise
+        await asyncio.to_thread(self._record, job, attempt, command, told)
+        return answer
+
+    async def _carry_out(self, job: JobRow, attempt: Attempt, command: Command) -> str:
+        if command.verb == "extend":
+            return f"it may take {duration(command.timeout_s or 0.0)} in all"
+        launcher, name = self._launchers.get(job.spec.backend), f"{job.key}-{attempt.number}"
+        if launcher is None:
+            raise InvalidRequest(f"this worker has no backend {job.spec.backend!r}", "run one that has it")
+        seen = await launcher.find(name)
+        if seen is None or seen.phase not in (Phase.RUNNING, Phase.SUSPENDED):
+            where = "has no process" if seen is None else f"is {_WORDS.get(seen.phase, seen.phase)}"
+            raise InvalidRequest(f"cannot {command.verb} a job that {where}", "wait until it is running")
+        if command.verb == "pause":
+            saved = await self._save_first(job, attempt, command, seen.phase)
+            await launcher.suspend(name)
+            return f"paused{saved}"
+        if command.verb == "resume":
+            await launcher.resume(name)
+            return "it goes on"
+        hears = await self._hears(job, attempt)
+        await asyncio.to_thread(_check_heard, job, hears, command)
+        await asyncio.to_thread(self._give, job, attempt, command)
+        if seen.phase is Phase.SUSPENDED:
+            return "asked: it is paused, and hears of it when it goes on"
+        answer = await self._answer(job, attempt, command.id, _SAVED_S if _saves(command) else _ANSWER_S)
+        return _LATER[command.verb] if answer is None else answer.words
+
+    async def _save_first(self, job: JobRow, attempt: Attempt, command: Command, phase: Phase) -> str:
+        """Have a process that can save its state do so: a paused one may be lost with its machine."""
+        hears = await asyncio.to_thread(self._storage.get_note, job.key, f"{attempt.number}/hears", Hears)
+        if hears is None or not hears.saves or not command.id or phase is Phase.SUSPENDED:
+            return ""
+        asked = replace(command, verb="checkpoint_now", id=f"{command.id}-pause")
+        await asyncio.to_thread(self._give, job, attempt, asked)
+        answer = await self._answer(job, attempt, asked.id, _PAUSE_S)
+        return "" if answer is None else f"; {answer.words}"
+
+    async def _hears(self, job: JobRow, attempt: Attempt) -> Hears | None:
+        """Return what the process hears, as soon as it says so; None where it has not begun to train."""
+        deadline = time.monotonic() + _ANSWER_S
+        name = f"{attempt.number}/hears"
+        while (hears := await asyncio.to_thread(self._storage.get_note, job.key, name, Hears)) is None:
+            if job.spec.trainer.kind == "container" or time.monotonic() > deadline:
+                return None
+            await asyncio.sleep(_LOOK_S)  # another process, perhaps far away, writes it
+        return hears
+
+    def _give(self, job: JobRow, attempt: Attempt, command: Command) -> None:
+        """Write the order down where the process looks. Idempotent by the command's id."""
+        orders = self._storage.get_note(job.key, ORDERS, Orders) or Orders()
+        if any(order.id == command.id for order in orders.given):
+            return
+        order = Order(id=command.id, verb=command.verb, by=command.by, attempt=attempt.number)
+        values = decode(command.params_json, dict[str, Any]) if command.verb == "set" else {}
+        params = orders.params | values
+        if values:
+            check_values(params)  # the limit is for all of them
+        given = (*orders.given, order)[-_MOST_ORDERS:]
+        self._storage.put_note(job.key, ORDERS, Orders(params=params, given=given))
+
+    async def _answer(self, job: JobRow, attempt: Attempt, order: str, within_s: float) -> Answer | None:
+        """Return what the process answers; None where it has not done so in time."""
+        name, deadline = f"{attempt.number}/answers", time.monotonic() + within_s
+        while True:
+            answers = await asyncio.to_thread(self._storage.get_note, job.key, name, dict[str, Answer])
+            if answers is not None and order in answers:
+                return answers[order]
+            if time.monotonic() > deadline:
+                return None
+            await asyncio.sleep(_LOOK_S)
+
+    def _record(self, job: JobRow, attempt: Attempt, command: Command, told: str) -> None:
+        event = Event(
+            time=time.time(),
+            kind="command",
+            attempt=attempt.number,
+            message=told,
+            created_by=command.giver,
+        )
+        here = activity.info()  # ids of activities start anew in each run, of which a retried job has several
+        key = command.id or f"{here.workflow_run_id}-{here.activity_id}"
+        self._database.jobs.add_event(job.id, event, key=f"command-{key}")
+
+
+def _saves(command: Command) -> bool:
+    return command.verb == "checkpoint_now"
+
+
+def _check_heard(job: JobRow, hears: Hears | None, command: Command) -> None:
+    """Refuse what this kind of job, or this process now, cannot do.
+
+    Raises:
+        InvalidRequest: says why.
+    """
+    verb = command.verb
+    if job.kind != "training":
+        saves = verb == "checkpoint_now"
+        instead = "each shard is kept as soon as it is done" if saves else "cancel and launch it anew"
+        raise InvalidRequest(f"cannot {verb} a job of kind {job.kind}", instead)
+    if job.spec.trainer.kind == "container":
+        raise InvalidRequest(
+            f"cannot {verb} a container: it does not hear of it", "pause, resume and cancel work"
+        )
+    if job.spec.pod.nodes > 1:
+        processes = f"{job.spec.pod.nodes} processes"
+        raise InvalidRequest(
+            f"cannot {verb} a training of {processes}: they would hear of it at different steps",
+            "let one of them decide and tell the others; or cancel and retry",
+        )
+    if hears is None:
+        raise InvalidRequest(f"cannot {verb} a job that has not begun to train", "try again in a moment")
+    if verb not in hears.verbs:
+        raise InvalidRequest(
+            f"cannot {verb} a training by {job.spec.trainer.label}: "
+            + (
+                "its parameters are fixed once it trains"
+                if verb == "set"
+                else "it can only be interrupted as a whole"
+            ),
+            "a function that uses mltemporal.params, checkpoint and track can",
+        )
+    if verb == "set":
+        check_names(decode(command.params_json, dict[str, Any]), hears.params)
+
+
+_WORDS = {Phase.SUCCEEDED: "at its end", Phase.FAILED: "at its end", Phase.INTERRUPTED: "interrupted"}
+_LATER = {
+    "checkpoint_now": "asked: it is saved at the next checkpoint.save of the training",
+    "stop_early": "asked: it ends at the next item of track, or when the training asks should_stop()",
+    "set": "asked: the training sees it at its next report or step of track",
+}
+"""What is answered where the process has not answered in time."""
