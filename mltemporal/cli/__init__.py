@@ -10,6 +10,7 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 
+from mltemporal.cli.keys import add_arguments as add_key_arguments
 from mltemporal.cli.versions import add_arguments as add_version_arguments
 from mltemporal.errors import MLTemporalError
 from mltemporal.version import __version__
@@ -65,6 +66,11 @@ def _parser() -> argparse.ArgumentParser:
     replay.add_argument("--job", type=_count, metavar="ID", help="only those of one job")
     versions = add("versions", _versions, "list, deploy, promote and retire builds of the workflow code")
     add_version_arguments(versions)
+    keys = add("keys", _keys, "create, list, rotate and retire the keys that seal what Temporal sees")
+    add_key_arguments(keys)
+    codec = add("codec-server", _codec_server, "open sealed payloads for Temporal's Web UI")
+    codec.add_argument("--port", type=_count, default=0, help="default: a free one")
+    codec.add_argument("--web-ui", metavar="URL", help="whose pages may ask; default: as `mltemporal status`")
     return parser
 
 
@@ -132,3 +138,15 @@ def _versions(arguments: argparse.Namespace) -> int:
     from mltemporal.cli.versions import versions
 
     return versions(arguments)
+
+
+def _keys(arguments: argparse.Namespace) -> int:
+    from mltemporal.cli.keys import keys
+
+    return keys(arguments)
+
+
+def _codec_server(arguments: argparse.Namespace) -> int:
+    from mltemporal.cli.keys import codec_server
+
+    return codec_server(arguments.port, arguments.web_ui)

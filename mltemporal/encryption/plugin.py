@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from temporalio.converter import DataConverter
 from temporalio.plugin import SimplePlugin
 from temporalio.worker import WorkflowRunner
@@ -75,17 +73,3 @@ def plugin_with(keyring: Keyring, *, may_lag: bool = False) -> SimplePlugin:
 
 def _gated(runner: WorkflowRunner | None) -> WorkflowRunner:
     return GatedRunner(runner or SandboxedWorkflowRunner())
-
-
-def keys_path(settings: Settings) -> Path:
-    """Return the keyring's file.
-
-    Raises:
-        InvalidRequest: nothing is encrypted.
-    """
-    if settings.keys_file is None:
-        raise InvalidRequest(
-            "nothing is encrypted: a Temporal is configured and no keys are",
-            "set MLTEMPORAL_ENCRYPTION_KEYS to a file of keys, or `encryption_keys` in the profile",
-        )
-    return settings.keys_file

@@ -116,6 +116,16 @@ def storage(settings: Settings) -> str:
     return f"{settings.storage_url} writes, reads and removes"
 
 
+def _encryption(settings: Settings) -> str:
+    from mltemporal.encryption.in_use import described
+    from mltemporal.encryption.plugin import keyring_of
+
+    keys = keyring_of(settings)
+    if keys is None:
+        return "off: whoever operates Temporal can read names, commands and who gave them"
+    return described(keys)
+
+
 def _notebook(_settings: Settings) -> str:
     found = []
     for package in _NOTEBOOK_PACKAGES:
@@ -133,6 +143,7 @@ _PARTS: dict[str, Callable[[Settings], str]] = {
     "stack": stack,
     "database": database,
     "storage": storage,
+    "encryption": _encryption,
     "Temporal": doctor_temporal.temporal,
     "worker": doctor_temporal.worker,
     "search attributes": doctor_temporal.search_attributes,

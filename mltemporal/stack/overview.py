@@ -35,6 +35,8 @@ class StackStatus:
     database: str
     """Its URL, without the password."""
     storage: str
+    encryption: str = ""
+    """Whether what goes through Temporal is encrypted, and with which key; never the key itself."""
     workers: tuple[WorkerInfo, ...] = ()
     """Those that were seen within the last seconds, on any machine."""
     trouble: str = ""
@@ -60,6 +62,7 @@ class StackStatus:
             ("task queue", self.task_queue or "unknown"),
             ("database", self.database),
             ("storage", self.storage),
+            ("encryption", self.encryption or "unknown"),
             ("workers", "none"),
         ]
         if self.workers:
@@ -98,9 +101,27 @@ def status(settings: Settings) -> StackStatus:
         web_ui=web_ui,
         database=masked_url(settings.database_url),
         storage=settings.storage_url,
+        encryption=encryption(settings),
         workers=workers,
         trouble=trouble,
     )
+
+
+def encryption(settings: Settings) -> str:
+    """Say whether what goes through Temporal is encrypted, and with which key. Creates nothing."""
+    from mltemporal.encryption.in_use import described
+    from mltemporal.encryption.keyring import read_keyring
+
+    path = settings.keys_file
+    if path is None:
+        return "off: MLTEMPORAL_ENCRYPTION_KEYS names no keys"
+    try:
+        return described(read_keyring(path, private=not settings.encryption_keys))
+    except FileNotFoundError:
+        missing = f"there are no keys in {path}"
+        return missing if settings.encryption_keys else f"on; {missing} yet"
+    except MLTemporalError as error:
+        return f"nothing can be sent: {error.what}"
 
 
 def masked_url(database_url: str) -> str:
