@@ -77,6 +77,17 @@ class TestLocalLauncher(LauncherContract):
         assert not kept.exists()
         assert await launcher.names() == []
 
+    async def test_an_environment_that_was_half_written_by_a_killed_kernel_is_found_and_forgotten(
+        self, launcher, make_spec, tmp_path
+    ):
+        spec = make_spec("print('done')")
+        await launcher.forget(spec.key)
+        half = tmp_path / "home" / "launch" / f"{spec.key}.json.4711.new"
+        half.write_text("{")
+        assert [spec.key] == list(await launcher.kept())
+        await launcher.forget(spec.key)
+        assert not half.exists()
+
     async def test_a_killed_script_leaves_no_scratch_folder(self, launcher, make_spec, tmp_path):
         spec = make_spec(
             "import os, signal\nprint(os.environ['MLTEMPORAL_OUTPUT_DIR'], flush=True)\n"
@@ -124,3 +135,16 @@ class TestLocalLauncher(LauncherContract):
     ):
         with pytest.raises(InvalidRequest, match=said):
             launcher.check(store_script("", **wanted))
+
+    async def test_a_process_that_prints_more_than_a_log_may_hold_fails_in_words(
+        self, store_script, tmp_path, storage
+    ):
+        limited = LocalLauncher(tmp_path / "home", storage.url, max_jobs=1, log_limit_bytes=1 << 20)
+        spec = store_script("import sys\nwhile True:\n    sys.stdout.write('x' * 65536)")
+        limited.prepare(spec.key, KernelContext.here())
+        await limited.start(spec, 1)
+        seen = [sighting async for sighting in limited.follow(f"{spec.key}-1", 0)]
+        assert seen[-1].phase is Phase.FAILED
+        assert "it was ended because it had printed more than a log may hold" in seen[-1].reason
+        await limited.delete(f"{spec.key}-1")
+        await limited.close()

@@ -143,3 +143,17 @@ def test_a_file_is_replaced_whole_and_private(tmp_path: Path) -> None:
         assert value == json.loads(path.read_text())
     assert 0o600 == path.stat().st_mode & 0o777
     assert [path] == list(tmp_path.iterdir())
+
+
+def test_a_full_disk_leaves_no_half_of_a_file(tmp_path: Path) -> None:
+    program = (
+        "import resource, signal, sys\n"
+        "from mltemporal.launchers import keeper\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))\n"
+        "keeper.write_json(sys.argv[1], ['x' * 100_000])\n"
+    )
+    path = tmp_path / "file.json"
+    ended = subprocess.run([sys.executable, "-c", program, path], capture_output=True, text=True, check=False)
+    assert "File too large" in ended.stderr
+    assert [] == list(tmp_path.iterdir())

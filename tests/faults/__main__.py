@@ -1,0 +1,42 @@
+"""A fault run by hand: ``python tests/faults --seed 7 --jobs 500 --faults 1000``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from pathlib import Path
+
+sys.path[0] = str(Path(__file__).parents[1])  # this package has one name, here as in kernels and jobs
+
+from faults.report import table, violations
+from faults.run import Run
+
+
+def main() -> int:
+    """Run, print the table; 1 where something is broken."""
+    parser = argparse.ArgumentParser(prog="python tests/faults", description=__doc__)
+    parser.add_argument("--seed", type=int, default=7)
+    parser.add_argument("--jobs", type=int, default=500)
+    parser.add_argument("--faults", type=int, default=1000)
+    parser.add_argument("--only", action="append", default=[], help="a kind of fault; may be repeated")
+    parser.add_argument("--write", type=Path, help="a Markdown file for the table")
+    asked = parser.parse_args()
+
+    def say(text: str) -> None:
+        print(f"{time.strftime('%H:%M:%S')} {text}", flush=True)
+
+    run = Run(asked.seed, jobs=asked.jobs, faults=asked.faults, say=say, only=tuple(asked.only))
+    outcome = run.carry_out()
+    print(f"\n{table(outcome)}")
+    print(f"refused in kernels, and tried again: {dict(outcome.refusals)}")
+    print(f"mended by the monitor: {outcome.mended}")
+    if asked.write:
+        asked.write.write_text(table(outcome))
+    again = f"python tests/faults --seed {asked.seed} --jobs {asked.jobs} --faults {asked.faults}"
+    print(violations(outcome, again) or "nothing is broken")
+    return 1 if outcome.broken else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,177 @@
+"""From the home of a run, at its end, to the record that the invariants are checked on."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+
+import mltemporal
+from mltemporal import background, session
+from mltemporal.database.tables import events
+from mltemporal.errors import MLTemporalError, NotFound
+from mltemporal.launchers import launcher_of
+from mltemporal.monitoring import processes
+from mltemporal.monitoring.mending import Mender
+from mltemporal.monitoring.surroundings import WorkersSession
+from mltemporal.storage.leftovers import sweep
+
+from .invariants import Launched, Record, Told
+from .tasks import ROWS
+from .workload import COUNTING, Work
+from .world import World
+
+
+def gathered(world: World, plan: list[Work], undisturbed: list[Work]) -> Record:
+    """Look at every job through the public handles, the database and Temporal; the stack still runs."""
+    here = session.current()
+    record = Record(plan=plan, rows=ROWS)
+    places = _places()
+    for work in [*plan, *undisturbed]:
+        record.launched[work.name] = [
+            _looked_at(job, work, places) for job in mltemporal.jobs(name=work.name, limit=100)
+        ]
+    for work in undisturbed:
+        for job in record.launched.pop(work.name):
+            record.undisturbed[work.kind, work.seed] = job.value
+    for path in (world.folder / "told").glob("*.json"):
+        record.told[path.stem] = Told(**json.loads(path.read_text()))
+    overlaps = world.folder / "witness" / "overlaps"
+    record.overlaps = overlaps.read_text().splitlines() if overlaps.exists() else []
+    record.surprises = [
+        f"{told['work']}: {told['text'][-700:]}" for told in _lines(world.folder / "surprises")
+    ] + world.kernels.deaths
+    record.open_workflows = background.run(_open_workflows(here))
+    return record
+
+
+def mended(world: World) -> list[str]:
+    """Do once what the monitor does every minute, as if all were old; returns what it did."""
+    here = session.current()
+    processes.CONTEXT_S = 0.0
+
+    async def mend() -> list[str]:
+        launchers = {"local": launcher_of("local", world.settings, here.database.id)}
+        client = await here.client()
+        parts = WorkersSession(world.settings, client, here.database, launchers)
+        deeds = await Mender(parts, here.storage, grace_s=0.0).mend()
+        return [*deeds.done, *(f"FAILED: {each}" for each in deeds.failed)]
+
+    did = background.run(mend())
+    return did + [f"removed {name}" for name in sweep(world.settings.storage_url, older_than_s=0.0)]
+
+
+def files_left(world: World) -> list[str]:
+    """Return what no job that has ended needs."""
+    home = world.home
+    found = [
+        *home.glob("launch/*"),
+        *(path for path in home.glob("jobs/*") if path.name != ".admission"),
+        *world.store.glob("incoming/*"),
+        *home.rglob("*.new"),
+        *(path for path in world.store.rglob("*.new")),
+        *(path for path in (home / "ballast", world.store / "ballast") if path.exists()),
+    ]
+    return sorted({str(path.relative_to(world.folder)) for path in found})
+
+
+def locks_left(world: World) -> list[str]:
+    """Return what is wrong with the database now that nobody uses it."""
+    found = []
+    with sqlite3.connect(world.home / "mltemporal.db", timeout=2, isolation_level=None) as connection:
+        try:
+            connection.execute("BEGIN EXCLUSIVE")
+            connection.execute("ROLLBACK")
+        except sqlite3.OperationalError as error:
+            found.append(f"the database cannot be locked: {error}")
+        (told,) = connection.execute("PRAGMA integrity_check").fetchone()
+        if told != "ok":
+            found.append(f"the database is damaged: {told}")
+    connection.close()
+    return found
+
+
+def _looked_at(job: Any, work: Work, places: dict[int, tuple[int, int]]) -> Launched:
+    here = session.current()
+    row = here.database.jobs.get(job.id)
+    submitted, finished = places.get(job.id, (0, 0))
+    points = [(point.attempt, point.step) for _, point in here.database.progress.points(job.id)]
+    facts: dict[str, Any] = {}
+    if row.status == "succeeded":
+        facts = _made(job, work)
+    return Launched(
+        id=job.id,
+        status=str(row.status),
+        workflow=background.run(_workflow(here, row.workflow_id)),
+        submitted=submitted,
+        finished=finished,
+        error=row.error,
+        attempts=row.attempt,
+        points=tuple(points),
+        curve=tuple(int(step) for step in job.metrics()["step"].dropna()) if work.kind in COUNTING else (),
+        results=sum(
+            here.storage.get_note(row.key, f"{number}/output", dict) is not None
+            for number in range(1, row.attempt + 1)
+        ),
+        **facts,
+    )
+
+
+def _made(job: Any, work: Work) -> dict[str, Any]:
+    """What a successful job has left, or what is wrong with it."""
+    try:
+        result = job.result(10)
+        if work.kind in ("function", "paused"):
+            return {"value": result.value}
+        if work.kind == "script":
+            return {"value": int(result.artifacts["value.txt"].read_bytes())}
+        if work.kind == "preprocessing":
+            frame = result.dataset.frame()
+            right = bool((frame["twice"] == 2 * frame["x"]).all())
+            return {"rows": tuple(frame["id"]), "rows_right": right}
+        if work.kind == "inference":
+            frame = result.frame()
+            right = bool((frame["prediction"] == 3.0 * frame["id"]).all())
+            return {"rows": tuple(frame["id"]), "rows_right": right}
+        return {"value": result.metrics, "model": "whole" if result.model is not None else ""}
+    except (MLTemporalError, NotFound, KeyError, ValueError) as error:
+        return {"value": f"{type(error).__name__}: {error}", "model": f"{error}"}
+
+
+def _places() -> dict[int, tuple[int, int]]:
+    """Return by job the ids of the events of its first day and its end: ids know an order, clocks do not."""
+    submitted = sa.func.min(events.c.id)
+    finished = sa.func.max(sa.case((events.c.kind == "finished", events.c.id), else_=0))
+    with session.current().database.reading() as connection:
+        rows = connection.execute(sa.select(events.c.job_id, submitted, finished).group_by(events.c.job_id))
+        return {job_id: (first, last) for job_id, first, last in rows}
+
+
+async def _workflow(here: session.Session, workflow_id: str) -> str:
+    from temporalio.service import RPCError
+
+    client = await here.client()
+    try:
+        described = await client.get_workflow_handle(workflow_id).describe()
+    except RPCError as error:
+        return f"unknown ({error.message})"
+    return described.status.name if described.status is not None else "unknown"
+
+
+async def _open_workflows(here: session.Session) -> list[str]:
+    client = await here.client()
+    for _ in range(50):  # Temporal's list is a little late
+        found = [each.id async for each in client.list_workflows("ExecutionStatus = 'Running'")]
+        if not found:
+            break
+        await asyncio.sleep(0.1)
+    return found
+
+
+def _lines(path: Path) -> Iterator[dict[str, str]]:
+    return (json.loads(line) for line in path.read_text().splitlines())

@@ -1,0 +1,50 @@
+"""What a run came to, as a table."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from .run import Outcome
+
+
+def table(outcome: Outcome) -> str:
+    """Return the figures of a run as Markdown."""
+    record = outcome.record
+    by_kind: dict[str, Counter[str]] = {}
+    attempts: Counter[str] = Counter()
+    for work, job in record.jobs():
+        by_kind.setdefault(work.kind, Counter())[job.status] += 1
+        attempts[work.kind] += job.attempts
+    jobs = sum(sum(counts.values()) for counts in by_kind.values())
+    lines = [
+        f"{jobs} jobs, {sum(outcome.faults.values())} faults, **{outcome.broken} violations**; "
+        f"seed {outcome.seed}, {outcome.took_s / 60:.0f} minutes, all at rest {outcome.settled_s:.0f} s after "
+        "the last fault.",
+        "",
+        "| jobs | succeeded | failed | cancelled | attempts |",
+        "| --- | --- | --- | --- | --- |",
+        *(
+            f"| {kind} | {counts['succeeded']} | {counts['failed']} | {counts['cancelled']} | {attempts[kind]} |"
+            for kind, counts in sorted(by_kind.items())
+        ),
+        "",
+        "| fault | times |",
+        "| --- | --- |",
+        *(f"| {kind} | {times} |" for kind, times in outcome.faults.most_common()),
+        "",
+        "| what must hold | violations |",
+        "| --- | --- |",
+        *(f"| {name} | {len(found)} |" for name, found in outcome.breaches.items()),
+    ]
+    lines += [f"\nLeft out: {why}." for why in outcome.left_out]
+    return "\n".join(lines) + "\n"
+
+
+def violations(outcome: Outcome, again: str) -> str:
+    """Return each violation, with how to run it again; empty where there is none."""
+    if not outcome.broken:
+        return ""
+    lines = [f"{outcome.broken} violations; logs are kept in {outcome.folder}; run it again: {again}"]
+    for name, found in outcome.breaches.items():
+        lines += [f"  {name}: {each}" for each in found[:20]]
+    return "\n".join(lines)

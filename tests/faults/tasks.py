@@ -1,0 +1,130 @@
+"""What the jobs of a fault run do: user code, whose results are known and which notices a second attempt.
+
+It travels by value with each job. So everything that it needs is in this module, or imported where it is used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+ROWS = 600
+MODULUS = 2**61 - 1
+
+
+def advanced(value: int, step: int) -> int:
+    """Return the state of a count after ``step``."""
+    return (value * 6_364_136_223_846_793_005 + step) % MODULUS
+
+
+def counted(seed: int, steps: int) -> int:
+    """Return what an undisturbed count comes to."""
+    value = seed
+    for step in range(1, steps + 1):
+        value = advanced(value, step)
+    return value
+
+
+@contextmanager
+def witnessed(folder: str) -> Iterator[None]:
+    """Hold a lock while the code of an attempt runs, and write down who else of the same job holds one.
+
+    First one's own is taken, then the others are looked at: of two at once, one sees the other at least.
+    The system lets go of a lock with the process, so what is held is alive.
+    """
+    import fcntl
+    import glob
+    import os
+
+    from mltemporal.runtime import context
+
+    job = context.current()
+    assert job is not None
+    mine = f"{folder}/{job.key}.{job.attempt}.{os.getpid()}.lock"
+    held = os.open(mine, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    fcntl.flock(held, fcntl.LOCK_EX)
+    for other in glob.glob(f"{folder}/{job.key}.*.lock"):
+        if int(other.split(".")[-3]) == job.attempt:  # the processes of one attempt share its shards
+            continue
+        looked = os.open(other, os.O_RDWR | os.O_CLOEXEC)
+        try:
+            fcntl.flock(looked, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            with open(f"{folder}/overlaps", "a") as told:
+                told.write(f"{os.path.basename(other)} was alive when {os.path.basename(mine)} began\n")
+        finally:
+            os.close(looked)
+    try:
+        yield
+    finally:
+        os.close(held)
+
+
+def count(data: Any, *, seed: int, steps: int, pause_s: float, witness: str, fails_at: int = 0) -> Any:
+    """Go on at the last checkpoint, report each step, save it; return the state at the end."""
+    import time
+
+    import mltemporal
+
+    with witnessed(witness):
+        state = mltemporal.checkpoint.load() or {"step": 0, "value": seed}
+        for step in range(state["step"] + 1, steps + 1):
+            state = {"step": step, "value": advanced(state["value"], step)}
+            mltemporal.report(step=step, total=steps, half=step / 2)
+            mltemporal.checkpoint.save(state)
+            if step == fails_at:
+                raise ValueError(f"meant to fail at step {step}")
+            time.sleep(pause_s)
+    return state["value"]
+
+
+SCRIPT = """
+import os, sys, time
+import mltemporal
+from faults.tasks import advanced, witnessed
+
+said = dict(argument.removeprefix("--").split("=", 1) for argument in sys.argv[1:])
+asked = {"witness": said["witness"], "seed": int(said["seed"]), "steps": int(said["steps"])}
+asked["pause_s"] = float(said["pause_s"])
+with witnessed(asked["witness"]):
+    state = mltemporal.checkpoint.load() or {"step": 0, "value": asked["seed"]}
+    for step in range(state["step"] + 1, asked["steps"] + 1):
+        state = {"step": step, "value": advanced(state["value"], step)}
+        mltemporal.report(step=step, total=asked["steps"], half=step / 2)
+        mltemporal.checkpoint.save(state)
+        time.sleep(asked["pause_s"])
+with open(os.environ["MLTEMPORAL_OUTPUT_DIR"] + "/value.txt", "w") as file:
+    file.write(str(state["value"]))
+"""
+
+
+def doubled(witness: str, pause_s: float) -> Any:
+    """Return a step of a preprocessing, which takes its time for each batch of rows."""
+
+    def double(table: Any) -> Any:
+        import time
+
+        with witnessed(witness):
+            time.sleep(pause_s)
+            return table.assign(twice=table["x"] * 2)
+
+    return double
+
+
+class Tripling:
+    """A model that takes its time for each batch of rows."""
+
+    feature_names_in_ = ("x",)
+
+    def __init__(self, witness: str, pause_s: float) -> None:
+        self.witness = witness
+        self.pause_s = pause_s
+
+    def predict(self, table: Any) -> Any:
+        """Return three times ``x``."""
+        import time
+
+        with witnessed(self.witness):
+            time.sleep(self.pause_s)
+            return table["x"] * 3
