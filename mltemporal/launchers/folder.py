@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,8 @@ from mltemporal.launchers.base import Phase, Sighting
 from mltemporal.launchers.warm import WarmInterpreters
 
 READ_BYTES = 1 << 20
+LOG_LIMIT_BYTES = 4 << 30
+"""What a process may print: one that prints more would fill the disk, and is ended."""
 _START_S = 20.0
 
 
@@ -61,6 +64,19 @@ class ProcessFolder:
 
     def look(self) -> Sighting:
         """Return the phase, without output."""
+        seen = self._look()
+        if seen.phase.final and (self.path / "outgrown").exists():
+            return Sighting(phase=Phase.FAILED, exit_code=seen.exit_code, reason=_OUTGROWN)
+        return seen
+
+    def end_outgrown(self, limit_bytes: int) -> None:
+        """End the process group where it has printed more than ``limit_bytes``; `look` says so."""
+        with suppress(FileNotFoundError):
+            if (self.path / "output.log").stat().st_size > limit_bytes:
+                (self.path / "outgrown").touch(mode=0o600)
+                self.kill()
+
+    def _look(self) -> Sighting:
         ended = self._load("exit.json")
         if ended is not None:
             return _ending(ended["code"])
@@ -176,6 +192,12 @@ class ProcessFolder:
             return json.loads((self.path / file).read_bytes())
         except FileNotFoundError:
             return None
+
+
+_OUTGROWN = (
+    f"it was ended because it had printed more than a log may hold ({LOG_LIMIT_BYTES >> 30} GiB): "
+    "print less, or write to a file and keep that by log_artifact"
+)
 
 
 def _alive(process: list[Any]) -> bool:

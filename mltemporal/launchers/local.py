@@ -23,7 +23,7 @@ from typing import Any
 from mltemporal.errors import InvalidRequest, NotFound, ServiceUnavailable
 from mltemporal.launchers import keeper
 from mltemporal.launchers.base import Phase, Sighting
-from mltemporal.launchers.folder import READ_BYTES, ProcessFolder
+from mltemporal.launchers.folder import LOG_LIMIT_BYTES, READ_BYTES, ProcessFolder
 from mltemporal.launchers.threads import thread_settings
 from mltemporal.launchers.warm import WarmInterpreters
 from mltemporal.settings import Settings
@@ -57,12 +57,20 @@ class LocalLauncher:
     ``owner`` (a database's id) marks what it starts; a home may have served another database before.
     """
 
-    def __init__(self, home: Path, storage_url: str, max_jobs: int, owner: str = "") -> None:
+    def __init__(
+        self,
+        home: Path,
+        storage_url: str,
+        max_jobs: int,
+        owner: str = "",
+        log_limit_bytes: int = LOG_LIMIT_BYTES,
+    ) -> None:
         self._contexts = home / "launch"
         self._root = home / "jobs"
         self._storage_url = storage_url
         self._max_jobs = max_jobs
         self._owner = owner
+        self._log_limit_bytes = log_limit_bytes
         self._turn = asyncio.Lock()
         self._warm = WarmInterpreters()
         self._waiting: list[str] = []
@@ -161,6 +169,8 @@ class LocalLauncher:
             if not folder.exists:
                 raise NotFound(f"there is no local process {name!r}", "it was deleted; start the job again")
             seen = self._look(folder)  # before reading, so that the last reading has all there is
+            if not seen.phase.final:
+                folder.end_outgrown(self._log_limit_bytes)
             output = folder.read(position)
             position += len(output)
             more = len(output) == READ_BYTES

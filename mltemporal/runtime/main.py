@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import os
 import sys
+from itertools import islice
 from typing import Any
 
 from mltemporal.errors import MLTemporalError
+from mltemporal.progress import MAX_NAME_LENGTH
 from mltemporal.runtime import context, control, packages, reporting, stopping
 from mltemporal.runtime.context import STORAGE_PATIENCE_S, Job
 from mltemporal.runtime.failure import failure_of, users_traceback
 from mltemporal.runtime.trainers import Trained, trainer_for
 from mltemporal.specs import ModelRef, ObjectRef, RunFailure, RunOutput
 from mltemporal.storage import Storage
+from mltemporal.words import shortened
+
+_FEATURES_BYTES = 128 << 10
+_MOST_METRICS = 500
+"""Beyond it nobody reads them, and a workflow's history would have to carry them."""
 
 
 def main(argv: list[str]) -> int:
@@ -63,7 +70,7 @@ def _train(job: Job) -> RunOutput | None:
     return RunOutput(
         model=_save_model(job, trained),
         value=_save_value(job, trained.value),
-        metrics=trained.metrics,
+        metrics=_few_metrics(trained.metrics),
         notes=reporting.notes(),
     )
 
@@ -88,11 +95,37 @@ def _save_model(job: Job, trained: Trained) -> ModelRef | None:
     return save_model(
         trained.model,
         job.storage,
-        label=type(trained.model).__name__ if job.spec.trainer.kind == "function" else job.spec.trainer.label,
+        label=shortened(type(trained.model).__name__, 100)
+        if job.spec.trainer.kind == "function"
+        else job.spec.trainer.label,
         task=trained.task,
         target=job.spec.target,
-        features=trained.features,
+        features=_few(trained.features),
     )
+
+
+def _few(features: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the names of the features, or none where they are too many to be carried everywhere."""
+    if sum(len(name.encode(errors="replace")) + 3 for name in features) <= _FEATURES_BYTES:
+        return features
+    reporting.note(
+        f"the names of {len(features):,} columns are too many to be kept with the model: "
+        "it predicts for tables with just its columns, in its order"
+    )
+    return ()
+
+
+def _few_metrics(metrics: dict[str, float]) -> dict[str, float]:
+    """Return the metrics that are kept with the result: so many that a history can carry them."""
+    kept = {
+        name: value for name, value in islice(metrics.items(), _MOST_METRICS) if len(name) <= MAX_NAME_LENGTH
+    }
+    if len(kept) < len(metrics):
+        reporting.note(
+            f"of {len(metrics):,} metrics of the result {len(kept):,} are kept: the first {_MOST_METRICS:,}, "
+            f"with names of at most {MAX_NAME_LENGTH} characters"
+        )
+    return kept
 
 
 def _save_value(job: Job, value: Any) -> ObjectRef | None:

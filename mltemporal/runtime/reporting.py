@@ -25,6 +25,7 @@ from mltemporal.specs import ObjectRef
 
 _MAX_TEXT_LENGTH = 600  # six bytes a character in JSON at worst, so that a line holds it
 
+_MOST_NOTES = 200
 _notes: list[str] = []
 
 
@@ -66,7 +67,8 @@ def stage(text: str) -> None:
 
 def note(text: str) -> None:
     """Tell what the runtime chose and why, in a sentence for a person; kept with the result too."""
-    _notes.append(text)
+    if len(_notes) < _MOST_NOTES:
+        _notes.append(_shortened(text))
     _tell(event="note", time=time.time(), text=_shortened(text))
 
 

@@ -18,6 +18,7 @@ from mltemporal.specs import (
     RunOutput,
 )
 from mltemporal.storage import Storage
+from mltemporal.workflows.activities.payloads import fitting
 from mltemporal.workflows.activities.pulse import beating
 
 
@@ -71,12 +72,14 @@ class DatabaseActivities:
                     code=plan.plan.sha256,
                 )
             ids[each.part] = self._database.datasets.describe(each.ref, facts)
-        return PreprocessingResult(
-            job_id=job.id,
-            metrics=output.metrics,
-            dataset_ids=ids,
-            attempts=attempt.number,
-            duration_s=_since_start(job),
+        return fitting(
+            PreprocessingResult(
+                job_id=job.id,
+                metrics=output.metrics,
+                dataset_ids=ids,
+                attempts=attempt.number,
+                duration_s=_since_start(job),
+            )
         )
 
     def _register_predictions(self, attempt: Attempt) -> InferenceResult:
@@ -85,15 +88,17 @@ class DatabaseActivities:
         scored = output.scored
         if scored is None:
             raise _nothing_left(attempt)
-        return InferenceResult(
-            job_id=job.id,
-            rows=scored.rows,
-            uri=scored.uri,
-            metrics=output.metrics,
-            drift_ref=scored.drift,
-            drifted=scored.drifted,
-            attempts=attempt.number,
-            duration_s=_since_start(job),
+        return fitting(
+            InferenceResult(
+                job_id=job.id,
+                rows=scored.rows,
+                uri=scored.uri,
+                metrics=output.metrics,
+                drift_ref=scored.drift,
+                drifted=scored.drifted,
+                attempts=attempt.number,
+                duration_s=_since_start(job),
+            )
         )
 
     def _output(self, job: JobRow, attempt: Attempt) -> RunOutput:
