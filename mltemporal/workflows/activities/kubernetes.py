@@ -25,8 +25,10 @@ from mltemporal.specs import (
     encode,
 )
 from mltemporal.storage import Storage
+from mltemporal.words import shortened
 from mltemporal.workflows.activities.beginning import begin_anew, check_owner
 from mltemporal.workflows.activities.follower import Follower
+from mltemporal.workflows.activities.payloads import fitting
 from mltemporal.workflows.activities.pulse import beating
 from mltemporal.workflows.activities.standstill import Standstill
 
@@ -255,26 +257,23 @@ class JobActivities:
             phase = Phase.INTERRUPTED
         else:
             phase = Phase.FAILED
-        reason = "" if output is not None else self._reason(job, attempt, end, failure)
+        reason = (
+            "" if output is not None else shortened(self._reason(job, attempt, end, failure), _LONGEST_REASON)
+        )
+        result = None if output is None else fitting(_result(job, attempt, output))
         self._database.jobs.end_attempt(job.id, attempt.number, phase=phase, reason=reason, log_json=log_json)
         if phase is Phase.INTERRUPTED:
             self._database.jobs.set_status(job.id, JobStatus.STARTING, "waiting to try again")
             raise TrainingInterrupted(
-                f"attempt {attempt.number} of job {job.id} was interrupted: {end.reason}"
+                f"attempt {attempt.number} of job {job.id} was interrupted: {shortened(end.reason, 500)}"
             )
-        if output is None:
+        if result is None:
             # The traceback stays in the database: a workflow's history is no place for users' data.
             kind = failure.type if failure is not None else end.reason
-            raise JobFailed(f"attempt {attempt.number} failed: {kind}", f"see mltemporal.job({job.id})")
-        started = job.started_at if job.started_at is not None else job.created_at
-        return TrainingResult(
-            job_id=job.id,
-            metrics=output.metrics,
-            model_ref=output.model,
-            value_ref=output.value,
-            attempts=attempt.number,
-            duration_s=round(time.time() - started, 3),
-        )
+            raise JobFailed(
+                f"attempt {attempt.number} failed: {shortened(kind, 500)}", f"see mltemporal.job({job.id})"
+            )
+        return result
 
     def _output(self, job: JobRow, attempt: Attempt, end: Sighting) -> RunOutput | None:
         """Return what the attempt left when it succeeded; None where it did not."""
@@ -325,7 +324,21 @@ class JobActivities:
         self._database.jobs.finish(job.id, outcome.status, result=result, error=error)
 
 
+_LONGEST_REASON = 100_000
+"""Of why an attempt failed, in characters: a traceback has half of it at most."""
 _FOLLOWED_AGAIN = "a worker went on following after the one before had fallen silent"
+
+
+def _result(job: JobRow, attempt: Attempt, output: RunOutput) -> TrainingResult:
+    started = job.started_at if job.started_at is not None else job.created_at
+    return TrainingResult(
+        job_id=job.id,
+        metrics=output.metrics,
+        model_ref=output.model,
+        value_ref=output.value,
+        attempts=attempt.number,
+        duration_s=round(time.time() - started, 3),
+    )
 
 
 def _status(seen: Sighting, follower: Follower) -> tuple[JobStatus, str]:
