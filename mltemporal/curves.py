@@ -56,6 +56,9 @@ class Curves:
         self._seen = False
         self._backwards = False
         self._last_step: dict[int, int] = {}
+        self._first_step: dict[int, int] = {}
+        self.cuts = 0
+        """How often a newer attempt took the place of what an older one reported: then lines got shorter."""
         self.add(points)
 
     def add(self, points: Iterable[Point]) -> list[Line]:
@@ -65,6 +68,8 @@ class Curves:
             if not self._seen:
                 self._seen, self.origin = True, point.time
             step = self._step(point)
+            if any(step >= first for newer, first in self._first_step.items() if newer > point.attempt):
+                continue
             for name, value in point.metrics.items():
                 metric = one_line(name)
                 for lines in (self.lines, fresh):
@@ -78,10 +83,24 @@ class Curves:
         last = self._last_step.get(point.attempt)
         if point.step is None:
             return 0.0 if last is None else float(last)
-        if last is not None and point.step < last:
+        if last is None:
+            self._first_step[point.attempt] = point.step
+            self._supersede(point.attempt, point.step)
+        elif point.step < last:
             self._backwards = True
         self._last_step[point.attempt] = point.step
         return float(point.step)
+
+    def _supersede(self, attempt: int, first: int) -> None:
+        """Take away what older attempts reported from the step on at which a newer one begins."""
+        for key, line in list(self.lines.items()):
+            kept = next((at for at, step in enumerate(line.steps) if step >= first), len(line.steps))
+            if line.attempt >= attempt or kept == len(line.steps):
+                continue
+            self.cuts += 1
+            del line.times[kept:], line.steps[kept:], line.values[kept:]
+            if not kept:
+                del self.lines[key]
 
     def xy(self, line: Line) -> tuple[list[float], list[float]]:
         """Return the finite points of ``line`` as they stand in a chart."""

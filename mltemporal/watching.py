@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from mltemporal import background, owner
 from mltemporal.errors import MLTemporalError, ServiceUnavailable
 from mltemporal.monitoring.ownerless import gone
+from mltemporal.rewinding import holding, rewinds_of
 from mltemporal.specs import JobStatus
 from mltemporal.views import JobView
 from mltemporal.words import clean, one_line
@@ -44,10 +45,12 @@ def read_view(session: Session, job_id: int) -> JobView:
 def _read(session: Session, job_id: int, *, after: int) -> _Read:
     database = session.database
     row = database.jobs.get(job_id)
+    events = database.jobs.events(job_id)
     points = database.progress.points(job_id, after=after)
-    notes = tuple(
-        event.message for event in database.jobs.events(job_id) if event.kind in ("note", "follow", "stall")
-    )
+    shown = [point for _, point in points]
+    if not after:
+        shown = holding(shown, rewinds_of(events))
+    notes = tuple(event.message for event in events if event.kind in ("note", "follow", "stall"))
     ended = [
         f"attempt {attempt['number']} was interrupted: {attempt['reason'].splitlines()[-1]}"
         for attempt in database.jobs.attempts(job_id)
@@ -67,7 +70,7 @@ def _read(session: Session, job_id: int, *, after: int) -> _Read:
         created_at=row.created_at,
         started_at=row.started_at,
         finished_at=row.finished_at,
-        points=tuple(point for _, point in points),
+        points=tuple(shown),
         log_tail=tuple(log_lines(session, job_id, tail=_TAIL_LINES)),
         notes=(*notes, *ended),
         metrics=row.result.metrics if row.result is not None else {},

@@ -59,6 +59,7 @@ class Panel(anywidget.AnyWidget):  # type: ignore[misc]  # anywidget has no stub
     def show(self, view: JobView) -> None:
         """Go on to ``view`` and tell the front ends what changed."""
         with self._lock:
+            cuts = self._picture.curves.cuts
             fresh = self._picture.take(view)
             facts = self._picture.facts()
             changed = {name: value for name, value in facts.items() if value != self._told[name]}
@@ -66,6 +67,9 @@ class Panel(anywidget.AnyWidget):  # type: ignore[misc]  # anywidget has no stub
                 return
             self._told = facts
             self._seq += 1
+            if cuts != self._picture.curves.cuts:  # what was told before holds no longer
+                self._tell_all()
+                return
             series, numbers = _packed(fresh)
             message = {
                 "t": "update",
@@ -90,11 +94,14 @@ class Panel(anywidget.AnyWidget):  # type: ignore[misc]  # anywidget has no stub
     def _heard(self, _: object, content: dict[str, Any], __: object) -> None:
         if content.get("t") == "resync":
             with self._lock:
-                whole = self._whole()
-                numbers = whole.pop("data")
-                self.send({"t": "snapshot", **whole}, buffers=[numbers])
+                self._tell_all()
         elif content.get("t") == "command" and content.get("name") in COMMANDS:
             self._command(content["name"])
+
+    def _tell_all(self) -> None:
+        whole = self._whole()
+        numbers = whole.pop("data")
+        self.send({"t": "snapshot", **whole}, buffers=[numbers])
 
 
 def _packed(lines: Iterable[Line]) -> tuple[list[list[Any]], bytes]:

@@ -19,7 +19,7 @@ from mltemporal.errors import CorruptObject, InvalidDataset, InvalidRequest
 from mltemporal.runtime import drift, reporting, sharding, stopping
 from mltemporal.runtime.context import Job
 from mltemporal.runtime.predicting import check_probabilities, is_taken
-from mltemporal.runtime.scoring import SETUP, Setup, inference_of, model_of, output_of, packed
+from mltemporal.runtime.scoring import Setup, inference_of, model_of, output_of, packed, setup_note
 from mltemporal.specs import Column, ObjectRef, RunOutput, Scored, Shard, decode, encode
 from mltemporal.storage.output import MANIFEST
 
@@ -53,6 +53,8 @@ class Manifest:
     """In the order of the dataset's rows."""
     drift: ObjectRef | None = None
     drifted: tuple[str, ...] = ()
+    generation: str = ""
+    """Of the job's run, where a rewind had it scored anew."""
 
 
 def run(job: Job) -> RunOutput | None:
@@ -71,10 +73,12 @@ def run(job: Job) -> RunOutput | None:
     if job.rank == 0:
         _set_up(job, files, shards)
     else:
-        sharding.await_note(job, SETUP, Setup)
+        sharding.await_note(job, setup_note(job), Setup)
     reporting.stage("scoring")
     total = sum(shard.rows for shard in shards)
-    results = sharding.run_shards(job, shards, _WORK, total_rows=total if total >= 0 else None)
+    rows = total if total >= 0 else None
+    phase = f"shards{job.generation('validated')}"
+    results = sharding.run_shards(job, shards, _WORK, total_rows=rows, phase=phase)
     if job.rank:
         return None
     compared = drift.compared(job, lambda: model_of(job), results)
@@ -88,7 +92,8 @@ def _finished(job: Job) -> Manifest | None:
     output = output_of(job)
     if output.owner() != job.key or (text := output.read_text(MANIFEST)) is None:
         return None
-    return decode(text, Manifest)
+    manifest = decode(text, Manifest)
+    return manifest if manifest.generation == job.generation("validated") else None
 
 
 def _set_up(job: Job, files: Files, shards: Sequence[Shard]) -> None:
@@ -99,12 +104,13 @@ def _set_up(job: Job, files: Files, shards: Sequence[Shard]) -> None:
     if spec.probabilities:
         check_probabilities(model_of(job))
     output_of(job).claim(job.key, overwrite=spec.overwrite)
-    if job.storage.get_note(job.key, SETUP, Setup) is None:
+    output_of(job).remove(MANIFEST)  # of an earlier run, that a rewind has undone
+    if job.storage.get_note(job.key, setup_note(job), Setup) is None:
         types = ""
         if files.format == "csv":
             reporting.stage("looking at the types of the columns")
             types = packed(csv_schema(files))
-        job.storage.put_note(job.key, SETUP, Setup(shards=len(shards), csv_types=types))
+        job.storage.put_note(job.key, setup_note(job), Setup(shards=len(shards), csv_types=types))
 
 
 def _check_columns(job: Job) -> None:
@@ -170,6 +176,7 @@ def _complete(job: Job, results: Sequence[dict[str, Any]], compared: drift.Compa
         parts=parts,
         drift=compared.object,
         drifted=compared.moved,
+        generation=job.generation("validated"),
     )
     output.write_text(MANIFEST, encode(manifest))
     return manifest

@@ -57,13 +57,16 @@ def run(job: Job) -> RunOutput | None:
         shards = plan_shards(files, shards=spec.shards)
         if job.rank == 0:
             _output(job).claim(job.key, overwrite=spec.overwrite)
+            if job.generation("validated", "fitted"):
+                _output(job).remove(MANIFEST)  # what is made anew is not complete
             profile = _once(job, "profile", "profiling the dataset", lambda: _profile(job, files))
             fitted = _once(job, "fitted", "fitting the steps", lambda: _fit(job, files, shards))
         else:
-            fitted = sharding.await_note(job, "fitted", ObjectRef)
+            fitted = sharding.await_note(job, _noted(job, "fitted"), ObjectRef)
         reporting.stage("applying the steps")
         rows = job.spec.dataset.rows if job.spec.dataset.rows >= 0 else None
-        done = sharding.run_shards(job, shards, f"{__name__}:apply", total_rows=rows)
+        phase = f"shards{job.generation('validated', 'fitted')}"
+        done = sharding.run_shards(job, shards, f"{__name__}:apply", total_rows=rows, phase=phase)
     if job.rank:
         return None
     _check_whole(job, fitted, shards)
@@ -105,7 +108,7 @@ def apply(job: Job, shard: Shard) -> dict[str, Any]:
     """Apply the fitted steps to a shard, and write a parquet file for each part."""
     from mltemporal.preparation import apply_shard
 
-    ref = job.storage.get_note(job.key, "fitted", ObjectRef)
+    ref = job.storage.get_note(job.key, _noted(job, "fitted"), ObjectRef)
     assert ref is not None
     fitted, output = _loaded(job, ref), _output(job)
     output.check_owner(job.key)
@@ -149,8 +152,14 @@ def _scratch() -> tempfile.TemporaryDirectory[str]:
     )
 
 
+def _noted(job: Job, name: str) -> str:
+    """Return the note's name: none of what a rewind has undone."""
+    return f"{name}{job.generation('validated')}"
+
+
 def _once(job: Job, name: str, stage: str, make: Callable[[], ObjectRef]) -> ObjectRef:
     """Return what an earlier attempt has made, or make it."""
+    name = _noted(job, name)
     ref = job.storage.get_note(job.key, name, ObjectRef)
     if ref is None:
         reporting.stage(stage)

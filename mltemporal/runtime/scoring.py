@@ -21,11 +21,16 @@ from mltemporal.specs import InferenceSpec, Shard
 from mltemporal.storage.hashing import sha256_of
 from mltemporal.storage.output import Output
 
-SETUP = "scoring"
+_SETUP = "scoring"
 """The note by which the first rank says that the output is claimed, and what all shards need."""
 
 _CELLS = 8 << 20
 """Most values in a batch: a wide table comes in fewer rows at a time."""
+
+
+def setup_note(job: Job) -> str:
+    """Return the note's name in this run of the job: not that of one which a rewind has undone."""
+    return f"{_SETUP}{job.generation('validated')}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,7 +155,7 @@ def packed(types: dict[str, Any]) -> str:
 
 @lru_cache(maxsize=1)
 def _setup(job: Job) -> Setup:
-    return sharding.await_note(job, SETUP, Setup)
+    return sharding.await_note(job, setup_note(job), Setup)
 
 
 @lru_cache(maxsize=1)

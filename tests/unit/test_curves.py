@@ -30,11 +30,20 @@ def test_steps_that_run_backwards_within_an_attempt_leave_the_time():
     assert [0.0, 1.0, 2.0] == curves.xy(curves.of("a")[0])[0]
 
 
-def test_a_new_attempt_may_begin_at_an_earlier_step():
-    curves = Curves(points((1, 5, {"a": 1.0}), (2, 3, {"a": 1.0})))
+def test_a_newer_attempt_takes_over_from_its_first_step_on():
+    curves = Curves(points(*((1, step, {"a": float(step)}) for step in range(6)), (2, 3, {"a": 30.0})))
 
     assert "step" == curves.axis
-    assert {1: 5.0, 2: 3.0} == curves.starts()
+    assert {1: 0.0, 2: 3.0} == curves.starts()
+    assert [[0.0, 1.0, 2.0], [3.0]] == [line.steps for line in curves.of("a")]
+    assert 1 == curves.cuts
+
+
+def test_what_began_anew_leaves_nothing_of_the_attempt_before():
+    curves = Curves(points((1, 1, {"a": 1.0, "gone": 1.0}), (1, 2, {"a": 2.0})))
+    curves.add(points((2, 0, {}), (2, 1, {"a": 3.0})))
+
+    assert {("a", 2)} == set(curves.lines)
 
 
 def test_add_returns_what_was_new():
