@@ -150,6 +150,11 @@ class JobActivities:
     ) -> None:
         name = f"{job.key}-{number}"
         seen = await launcher.find(name)
+        if seen is not None and not ended and outcome.status is JobStatus.FAILED:
+            # Before it is stopped: whoever else still follows it must not record that as the reason.
+            await asyncio.to_thread(
+                self._database.jobs.end_attempt, job.id, number, phase=outcome.status, reason=outcome.what
+            )
         if seen is not None and not (ended and seen.phase.final):  # its last words are not recorded yet
             attempt = Attempt(job_id=job.id, number=number)
             with suppress(NotFound):  # somebody else is cleaning up too
