@@ -13,7 +13,7 @@ from typing import Any
 
 from mltemporal.code.shipping import by_value
 from mltemporal.code.versions import check_versions, versions_of_model
-from mltemporal.errors import InvalidRequest, InvalidTrainer
+from mltemporal.errors import CorruptObject, InvalidRequest, InvalidTrainer
 from mltemporal.specs import ModelRef, ObjectRef, decode
 from mltemporal.storage import Storage
 
@@ -99,13 +99,27 @@ def load_model(ref: ModelRef, storage: Storage, *, trust: bool = False) -> Any:
     import skops.io
 
     with storage.local_path(ref.object) as path:
-        foreign = sorted(set(skops.io.get_untrusted_types(file=path)) - set(TRUSTED_TYPES))
+        try:
+            foreign = sorted(set(skops.io.get_untrusted_types(file=path)) - set(TRUSTED_TYPES))
+        except Exception as error:  # a damaged archive fails in any of a dozen ways
+            raise _damaged(ref, error) from error
         if foreign and not trust:
             raise InvalidRequest(
                 f"the model {ref.label!r} holds types that are not known to be safe: {', '.join(foreign)}",
                 "if you know where it comes from, load it with trust=True",
             )
-        return skops.io.load(path, trusted=[*TRUSTED_TYPES, *foreign])
+        try:
+            return skops.io.load(path, trusted=[*TRUSTED_TYPES, *foreign])
+        except Exception as error:  # as above
+            raise _damaged(ref, error) from error
+
+
+def _damaged(ref: ModelRef, error: Exception) -> CorruptObject:
+    """Say that a file which is what was stored cannot be read: it was damaged before that."""
+    return CorruptObject(
+        f"the model {ref.label!r} cannot be read: {type(error).__name__}: {error}",
+        "save it anew, by the versions of scikit-learn and skops that are used here",
+    )
 
 
 def load_object(ref: ObjectRef, storage: Storage) -> Any:
@@ -118,7 +132,7 @@ def load_object(ref: ObjectRef, storage: Storage) -> Any:
         CorruptObject: the stored bytes are not the ones that the job stored.
     """
     if ref.format == "text":
-        return storage.get_bytes(ref).decode()
+        return storage.get_bytes(ref).decode(errors="replace")
     if ref.format == "json":
         return decode(storage.get_bytes(ref), object)
     if ref.format not in ("parquet", "cloudpickle"):

@@ -73,7 +73,7 @@ def parse_line(text: str) -> Line | None:
         return None
     try:
         return msgspec.json.decode(body, type=Line)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         return None
 
 

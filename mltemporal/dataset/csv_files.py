@@ -29,9 +29,9 @@ def csv_head(file: File) -> Any:
             batch = reader.read_next_batch()
         except StopIteration:
             return pa.RecordBatch.from_pylist([], schema=reader.schema)
-    for field in batch.schema:
-        if pa.types.is_binary(field.type):
-            raise _no_text(file, repr(field.name))
+        for field in batch.schema:
+            if pa.types.is_binary(field.type):
+                raise _no_text(file, repr(field.name))
     return batch
 
 
@@ -185,6 +185,8 @@ def _problems_named(file: File) -> Iterator[None]:
         yield
     except pa.ArrowInvalid as error:
         raise _problem(file, str(error)) from error
+    except UnicodeDecodeError as error:
+        raise _no_text(file, "unknown: its name is none") from error
 
 
 def _problem(file: File, text: str) -> InvalidDataset:

@@ -73,9 +73,20 @@ def unchanged_files(ref: DatasetRef) -> Any:
 
 
 def to_pandas(table: Any) -> pd.DataFrame:
-    """Return an arrow table as a DataFrame, with the ``attrs`` it had."""
-    frame: pd.DataFrame = table.to_pandas()
-    attrs = (table.schema.metadata or {}).get(b"PANDAS_ATTRS")
-    if attrs:
-        frame.attrs = json.loads(attrs)
+    """Return an arrow table as a DataFrame, with the ``attrs`` and the index that it had.
+
+    Raises:
+        InvalidDataset: it holds text that is none.
+    """
+    frame: pd.DataFrame
+    try:
+        frame = table.to_pandas()
+        attrs = (table.schema.metadata or {}).get(b"PANDAS_ATTRS")
+        if attrs:
+            frame.attrs = json.loads(attrs)
+    except Exception:  # what pandas had noted beside the data is damaged, or another program's
+        try:
+            frame = table.replace_schema_metadata(None).to_pandas()
+        except (ValueError, ArithmeticError) as error:
+            raise InvalidDataset(f"the table cannot be read: {error}", "write it again") from error
     return frame

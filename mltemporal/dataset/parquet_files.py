@@ -32,10 +32,12 @@ def parquet(file: File, *, whole: bool = False, ahead_bytes: int = 0, buffer_byt
 
     with opened(file, ahead_bytes=ahead_bytes) as source:
         try:
-            yield pq.ParquetFile(source, pre_buffer=whole, buffer_size=buffer_bytes)
+            found = pq.ParquetFile(source, pre_buffer=whole, buffer_size=buffer_bytes)
+            found.schema_arrow.names  # noqa: B018 - a damaged name is found here, or by whoever asks first
+            yield found
         except (PlaceError, FileNotFoundError):
             raise  # the store's, and told by `opened`
-        except (pa.ArrowException, OSError) as error:
+        except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
             raise InvalidDataset(
                 f"{file.path!r} is truncated, corrupt or no parquet file: {error}", "write it again"
             ) from error

@@ -82,6 +82,8 @@ class ProcessFolder:
             return _ending(ended["code"])
         process = self._load("process.json")
         if process is None:
+            if (self.path / "process.json").exists() and not self._load("process.json"):
+                return Sighting(phase=Phase.INTERRUPTED, reason="the record of its process is damaged")
             return Sighting(phase=Phase.QUEUED)
         if _alive(process["training"]):
             paused = (self.path / "suspended").exists()
@@ -188,16 +190,35 @@ class ProcessFolder:
         return True
 
     def _load(self, file: str) -> Any:
+        """Return what a file says; None where it is not there, or damaged (a disk that was full, or broke)."""
         try:
-            return json.loads((self.path / file).read_bytes())
-        except FileNotFoundError:
+            found = json.loads((self.path / file).read_bytes())
+        except (FileNotFoundError, ValueError, RecursionError):
             return None
+        return found if _SOUND[file](found) else None
 
 
 _OUTGROWN = (
     f"it was ended because it had printed more than a log may hold ({LOG_LIMIT_BYTES >> 30} GiB): "
     "print less, or write to a file and keep that by log_artifact"
 )
+
+
+def _sound_process(value: Any) -> bool:
+    return isinstance(value, dict) and all(
+        isinstance(value.get(who), list)
+        and len(value[who]) == 2
+        and type(value[who][0]) is int
+        and 0 < value[who][0] < 1 << 31
+        for who in ("keeper", "training")
+    )
+
+
+_SOUND: dict[str, Callable[[Any], bool]] = {
+    "order.json": lambda value: isinstance(value, dict),
+    "process.json": _sound_process,
+    "exit.json": lambda value: isinstance(value, dict) and type(value.get("code")) is int,
+}
 
 
 def _alive(process: list[Any]) -> bool:

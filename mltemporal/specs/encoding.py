@@ -20,4 +20,7 @@ def decode(text: str | bytes, kind: type[T]) -> T:
     Raises:
         msgspec.DecodeError: the text is no JSON, or does not fit ``kind``.
     """
-    return msgspec.json.decode(text, type=kind)
+    try:
+        return msgspec.json.decode(text, type=kind)
+    except (UnicodeDecodeError, RecursionError) as error:  # damaged bytes; lists a thousand deep
+        raise msgspec.DecodeError(f"{type(error).__name__}: {error}") from error

@@ -128,7 +128,7 @@ class Output:
     def read_text(self, name: str) -> str | None:
         """Return a file's text; None where there is no such file."""
         with suppress(FileNotFoundError), self._told(f"read {name!r}", passing=FileNotFoundError):
-            return self._place.read(name).decode()
+            return self._place.read(name).decode(errors="replace")
         return None
 
     def size(self, name: str) -> int | None:

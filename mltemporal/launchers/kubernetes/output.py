@@ -213,7 +213,10 @@ def _split(line: bytes, default_ns: int) -> tuple[int, bytes]:
     if found is None:
         return default_ns, line
     second, fraction, sign, hours, minutes = found.groups()
-    epoch = _epoch(second)
+    try:
+        epoch = _epoch(second)
+    except ValueError:  # the 31st of February: no stamp, but what the program printed
+        return default_ns, line
     if sign:
         offset = int(hours) * 3600 + int(minutes) * 60
         epoch += -offset if sign == b"+" else offset
