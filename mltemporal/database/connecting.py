@@ -132,9 +132,13 @@ def _make_folder(folder: Path) -> None:
 
 
 def _make_private(path: str) -> None:
-    """Make a new database the user's own; its -wal and -shm get the same mode from SQLite."""
-    with suppress(OSError):  # what is wrong with the place is said when the database is opened
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    """Make a new database the user's own; its -wal and -shm get the same mode from SQLite.
+
+    One that is there is not opened: closing it would let go of the locks that SQLite holds on it for this
+    process, and the next one to close the database would take itself for the last.
+    """
+    with suppress(OSError):  # it is there; what is wrong with the place is said when it is opened
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
 
 
 def _configure_sqlite(connection: Any, _record: object) -> None:

@@ -9,8 +9,8 @@ from pathlib import Path
 
 sys.path[0] = str(Path(__file__).parents[1])  # this package has one name, here as in kernels and jobs
 
-from faults.report import table, violations
-from faults.run import Run
+from faults.report import table, violations  # noqa: E402
+from faults.run import Run  # noqa: E402
 
 
 def main() -> int:

@@ -19,10 +19,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-
-import mltemporal
 from faults import tasks
 from faults.workload import RETRIES, Work
+
+import mltemporal
 from mltemporal.errors import InvalidRequest, JobCancelled, JobFailed, MLTemporalError, NotFound
 
 AT_ONCE = 3

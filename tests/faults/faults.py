@@ -108,7 +108,7 @@ class KillWarm:
 
 @dataclass
 class KillShard:
-    """SIGKILL to one of the processes that work on shards; at most once an attempt, as each shard has few tries."""
+    """SIGKILL to a process that works on shards; once an attempt, as each shard has few tries."""
 
     hit: set[str] = field(default_factory=set)
 

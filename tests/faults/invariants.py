@@ -1,10 +1,11 @@
-"""What must hold after a fault run, whatever happened in it: each a function from the record to its breaches."""
+"""What must hold after a fault run, each a function from the record of it to the breaches."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from .workload import Work
 
@@ -99,7 +100,7 @@ def launched_once(record: Record) -> list[str]:
         in_order = sorted(jobs, key=lambda job: job.submitted)
         found += [
             f"{name}: job {second.id} was launched while job {first.id} was alive"
-            for first, second in zip(in_order, in_order[1:], strict=False)
+            for first, second in pairwise(in_order)
             if not first.finished or first.finished > second.submitted
         ]
     return found
@@ -142,7 +143,7 @@ def curve_whole(record: Record) -> list[str]:
             missing = sorted(set(range(1, work.reported + 1)) - set(job.curve))
             twice = sorted(step for step, times in Counter(job.curve).items() if times > 1)
             found.append(
-                f"{work.name} (job {job.id}): steps to {work.reported}: {missing[:5]} missing, {twice[:5]} twice"
+                f"{work.name} (job {job.id}): of {work.reported} {missing[:5]} missing, {twice[:5]} twice"
             )
     return found
 

@@ -18,26 +18,30 @@ def table(outcome: Outcome) -> str:
     jobs = sum(sum(counts.values()) for counts in by_kind.values())
     lines = [
         f"{jobs} jobs, {sum(outcome.faults.values())} faults, **{outcome.broken} violations**; "
-        f"seed {outcome.seed}, {outcome.took_s / 60:.0f} minutes, all at rest {outcome.settled_s:.0f} s after "
-        "the last fault.",
+        f"seed {outcome.seed}, {outcome.took_s / 60:.0f} minutes, "
+        f"all at rest {outcome.settled_s:.0f} s after the last fault.",
         "",
         "| jobs | succeeded | failed | cancelled | attempts |",
         "| --- | --- | --- | --- | --- |",
         *(
-            f"| {kind} | {counts['succeeded']} | {counts['failed']} | {counts['cancelled']} | {attempts[kind]} |"
+            _row(kind, *(counts[end] for end in ("succeeded", "failed", "cancelled")), attempts[kind])
             for kind, counts in sorted(by_kind.items())
         ),
         "",
         "| fault | times |",
         "| --- | --- |",
-        *(f"| {kind} | {times} |" for kind, times in outcome.faults.most_common()),
+        *(_row(kind, times) for kind, times in outcome.faults.most_common()),
         "",
         "| what must hold | violations |",
         "| --- | --- |",
-        *(f"| {name} | {len(found)} |" for name, found in outcome.breaches.items()),
+        *(_row(name, len(found)) for name, found in outcome.breaches.items()),
     ]
     lines += [f"\nLeft out: {why}." for why in outcome.left_out]
     return "\n".join(lines) + "\n"
+
+
+def _row(*cells: object) -> str:
+    return f"| {' | '.join(map(str, cells))} |"
 
 
 def violations(outcome: Outcome, again: str) -> str:

@@ -1,4 +1,4 @@
-"""A whole fault run: workload and faults keep pace with each other, then everything comes to rest and is checked."""
+"""A whole run: workload and faults keep pace with each other, then all comes to rest and is checked."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from .invariants import Record, breaches
 from .sampling import Sampler
 from .schedule import scheduled
 from .tasks import ROWS, SCRIPT
-from .workload import Work, planned, undisturbed
+from .workload import planned, undisturbed
 from .world import LIVE, MOST_DEATHS, World
 
 AHEAD = 2 * LIVE
@@ -246,8 +246,3 @@ class Run:
             shutil.copy(path, logs)
         if (self.world.home / "jobs").is_dir():
             shutil.copytree(self.world.home / "jobs", logs / "jobs", dirs_exist_ok=True)
-
-
-def works(names: list[Work]) -> Counter[str]:
-    """Count works by kind."""
-    return Counter(work.kind for work in names)

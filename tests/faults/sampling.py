@@ -11,7 +11,7 @@ EVERY_S = 0.25
 
 
 class Sampler:
-    """Looks several times a second; what user code holds locks for is noticed exactly, see `tasks.witnessed`."""
+    """Looks several times a second; `tasks.witnessed` notices exactly, where there is user code."""
 
     def __init__(self, world: World) -> None:
         self._world = world

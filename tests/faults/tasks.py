@@ -1,6 +1,7 @@
 """What the jobs of a fault run do: user code, whose results are known and which notices a second attempt.
 
-It travels by value with each job. So everything that it needs is in this module, or imported where it is used.
+It travels by value with each job. So all that it needs is in this module, or imported
+where it is used.
 """
 
 from __future__ import annotations

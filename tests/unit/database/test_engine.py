@@ -36,6 +36,23 @@ def test_preparing_twice_changes_nothing(url: str, database: Database) -> None:
     again.close()
 
 
+def test_opening_once_more_lets_go_of_no_lock_of_this_process(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'jobs.db'}"
+    Database.prepare(url)
+    first = Database.open(url)
+    assert first.revision()
+    Database.open(url)  # connects to nothing yet
+    program = (
+        "import sqlite3, sys\n"
+        "other = sqlite3.connect(sys.argv[1])\n"
+        "other.execute('SELECT * FROM jobs')\n"
+        "other.close()\n"
+    )
+    subprocess.run([sys.executable, "-c", program, tmp_path / "jobs.db"], check=True)
+    assert (tmp_path / "jobs.db-wal").exists(), "the other process took itself for the last, and removed it"
+    first.close()
+
+
 def test_each_database_has_an_id_of_its_own(tmp_path: Path, database: Database) -> None:
     url = f"sqlite:///{tmp_path / 'other.db'}"
     Database.prepare(url)
