@@ -93,14 +93,15 @@ async def _check_start(session: Session, row: JobRow, to: str | int | None) -> N
 async def _until_closed(session: Session, row: JobRow) -> None:
     """Wait for the workflow that has just recorded the job's end: while it is open, no other can start."""
     from temporalio.client import WorkflowFailureError
+    from temporalio.exceptions import ApplicationError
     from temporalio.service import RPCError, RPCStatusCode
 
     client = await session.client()
     with translated():
         try:
             await asyncio.wait_for(client.get_workflow_handle(row.workflow_id).result(), ANSWER.seconds)
-        except WorkflowFailureError:
-            return
+        except (WorkflowFailureError, ApplicationError):
+            return  # an ApplicationError: its last words were a stranger's, and are refused
         except RPCError as error:
             if error.status is not RPCStatusCode.NOT_FOUND:
                 raise
