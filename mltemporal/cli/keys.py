@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import sys
 import time
 from pathlib import Path
@@ -94,6 +93,8 @@ def _rotate(settings: Settings, arguments: argparse.Namespace) -> None:
 
 
 def _retire(settings: Settings, arguments: argparse.Namespace) -> None:
+    import asyncio
+
     found = _read(settings)
     key = found.find(arguments.key)
     if key is not None and not arguments.force:

@@ -43,6 +43,7 @@ def test_a_child_process_reads_the_same_settings() -> None:
 def test_a_profile_may_set_all_that_a_child_process_is_told() -> None:
     everything = {f"MLTEMPORAL_{name}" for name in ("TASK_QUEUE", "WEB_PORT", "TEMPORAL_PORT", "IMAGE")}
     others = {"MLTEMPORAL_NOTIFY_WEBHOOK": "http://x", "MLTEMPORAL_NOTIFY_COMMAND": "x"}
+    others["MLTEMPORAL_ENCRYPTION_KEYS"] = "keys.json"
     told = set(load_settings(dict.fromkeys(everything, "7233") | others).environ()) | {
         f"MLTEMPORAL_KUBERNETES_{name}"
         for name in ("NAMESPACE", "CONTEXT", "STORAGE_SECRET", "SERVICE_ACCOUNT", "IMAGE_PULL_SECRETS")
