@@ -113,10 +113,9 @@ def _submit(here: Session, launcher: Launcher, spec: JobSpec, **record: Any) -> 
         row, new = here.database.jobs.add(spec, dataset_id=dataset_id, **record)
         background.run(owner.start(here, row, again=not new))
     except Exception:
-        if row is not None and new:
-            here.database.jobs.withdraw(row.id)
-        _forget(here, launcher, spec.key)
-        raise
+        if row is None or not new or here.database.jobs.withdraw(row.id):
+            _forget(here, launcher, spec.key)
+        raise  # where it stays, another kernel has attached to it, and sees to its start
     if not new:
         _forget(here, launcher, spec.key)
     return row, new

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from mltemporal import background, owner
 from mltemporal.errors import MLTemporalError, ServiceUnavailable
-from mltemporal.monitoring.ownerless import gone
+from mltemporal.monitoring.ownerless import Gone, asked_again, gone, startable
 from mltemporal.rewinding import holding, rewinds_of
 from mltemporal.specs import JobStatus
 from mltemporal.views import JobView
@@ -148,9 +148,9 @@ class Watch:
 class Pulse:
     """Paces whoever waits for a job: briskly at first, calmly later, with a look at the owner now and then.
 
-    The database says how a job stands. Where its workflow is gone without having said so
-    (terminated by an administrator, never started because the kernel died in that moment),
-    nobody else would ever say it: so the looker does, when it has seen so twice.
+    The database says how a job stands. Where its workflow is gone without having said so (terminated by
+    an administrator, never started because the kernel died in that moment), the looker says it, or starts
+    it, when it has seen so twice; workers do the same (`monitoring.tending`).
     """
 
     def __init__(self, session: Session, job_id: int) -> None:
@@ -173,12 +173,18 @@ class Pulse:
 
     async def _check_owner(self) -> None:
         row = await asyncio.to_thread(self._session.database.jobs.get, self._job_id)
-        why = "" if row.status.final else await self._why_gone(row)
-        if why and why == self._gone_before:  # twice: a retry starts the next one in between
-            error = f"its workflow {why}\nNext step: look at it in Temporal's Web UI, then job.retry()"
-            await owner.end_without_owner(self._session, row, JobStatus.FAILED, error)
+        found = None if row.status.final else await gone(await self._session.client(), row)
+        why = "" if found is None or found.unknown else found.why
+        if found is not None and why and why == self._gone_before:  # twice: a retry starts another
+            await self._settle(row, found)
         self._gone_before = why
 
-    async def _why_gone(self, row: JobRow) -> str:
-        found = await gone(await self._session.client(), row)
-        return "" if found is None or found.unknown else found.why
+    async def _settle(self, row: JobRow, found: Gone) -> None:
+        """Start what was to start and was cut off; end what was ended from outside."""
+        again = await asyncio.to_thread(asked_again, self._session, row, found)
+        if found.never_started or again:
+            if await startable(self._session, row):
+                await owner.start(self._session, row, again=again)
+            return  # otherwise it is another home's, whose workers see to it
+        error = f"its workflow {found.why}\nNext step: look at it in Temporal's Web UI, then job.retry()"
+        await owner.end_without_owner(self._session, row, JobStatus.FAILED, error)

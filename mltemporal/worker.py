@@ -36,6 +36,7 @@ from mltemporal.monitoring.checks import looker
 from mltemporal.monitoring.mending import Mender
 from mltemporal.monitoring.schedule import monitor_id
 from mltemporal.monitoring.surroundings import WorkersSession
+from mltemporal.monitoring.tending import tend
 from mltemporal.settings import BACKENDS, Settings, process_settings
 from mltemporal.stack import connect, search_attributes
 from mltemporal.stack.overview import task_queue
@@ -151,8 +152,9 @@ async def run_worker(settings: Settings, *, home_only: bool = False, shared_only
             "worker of %s on %r, build %s, process %d", ", ".join(queues), database, build_id(), os.getpid()
         )
         keeping = asyncio.create_task(serving.keep()) if shared in queues else None
+        tending = asyncio.create_task(tend(here, Storage(settings.storage_url)))
         await _say_so(database, queues, stop)
-        for task in (keeping, moving):
+        for task in (keeping, moving, tending):
             if task is not None:
                 task.cancel()
         await serving.end()

@@ -57,7 +57,8 @@ class Event:
 
     time: float
     kind: str
-    """``submitted``, ``stage``, ``attempt``, ``retry``, ``follow``, ``command``, ``note`` or ``finished``."""
+    """``submitted``, ``attached``, ``stage``, ``attempt``, ``retry``, ``follow``, ``stall``, ``command``,
+    ``note`` or ``finished``."""
     attempt: int = 0
     message: str = ""
     created_by: str = ""
@@ -109,14 +110,23 @@ class Jobs:
                 _add_event(connection, job_id, "submitted", Event(time=now, kind="submitted", created_by=by))
                 if note:
                     _add_event(connection, job_id, "note", Event(time=now, kind="note", message=note))
+            else:
+                attached = Event(time=now, kind="attached", created_by=by)
+                _add_event(connection, job_id, f"attached-{spec.key}", attached)
         return self.get(job_id), new
 
     @retried
-    def withdraw(self, job_id: int) -> None:
-        """Remove a job whose workflow could not be started; nothing else refers to it yet."""
+    def withdraw(self, job_id: int) -> bool:
+        """Remove a job whose workflow could not be started; False where somebody else has attached to it."""
+        attached = sa.select(events.c.id).where(events.c.job_id == job_id, events.c.kind == "attached")
         with self._database.writing() as connection:
+            # Whoever attaches locks the same row first: neither goes unseen by the other.
+            connection.execute(sa.select(jobs.c.id).where(jobs.c.id == job_id).with_for_update())
+            if connection.scalar(attached.limit(1)) is not None:
+                return False
             connection.execute(sa.delete(events).where(events.c.job_id == job_id))
             connection.execute(sa.delete(jobs).where(jobs.c.id == job_id))
+        return True
 
     def get(self, job_id: int) -> JobRow:
         """Return the job.
@@ -310,6 +320,10 @@ def _find_or_insert(connection: sa.Connection, values: dict[str, Any], *, force:
             return mine, True
         like_it: int | None = connection.scalar(live)
         if like_it is not None and not force:
+            # Held until the transaction ends: it is not withdrawn while somebody attaches to it.
+            held = connection.scalar(sa.select(jobs.c.id).where(jobs.c.id == like_it).with_for_update())
+            if held is None:
+                continue
             return like_it, False
         values["live_fingerprint"] = values["fingerprint"] if like_it is None else None
         if insert_new(connection, jobs, values):

@@ -17,9 +17,8 @@ from mltemporal.errors import MLTemporalError
 from mltemporal.monitoring import processes, strays
 from mltemporal.monitoring.deeds import Deeds
 from mltemporal.monitoring.looking import secrets_of, without
-from mltemporal.monitoring.ownerless import Gone, gone
+from mltemporal.monitoring.ownerless import Gone, asked_again, gone, startable
 from mltemporal.monitoring.surroundings import WorkersSession
-from mltemporal.rewinding import rewind_of
 from mltemporal.specs import JobStatus
 from mltemporal.storage import Storage
 
@@ -40,24 +39,41 @@ class Mender:
         here: the worker's parts.
         storage: where objects are.
         grace_s: how long something must have stood still.
+        name: who mends, as people are told.
     """
 
-    def __init__(self, here: WorkersSession, storage: Storage, *, grace_s: float = GRACE_S) -> None:
+    def __init__(
+        self, here: WorkersSession, storage: Storage, *, grace_s: float = GRACE_S, name: str = "the monitor"
+    ) -> None:
         self._here = here
         self._storage = storage
         self._grace_s = grace_s
+        self._name = name
         self._swept_at = float("-inf")
 
     async def mend(self) -> Deeds:
         """Mend everything; raises nothing: what fails is told, and the rest is done."""
-        deeds = Deeds()
-        parts: tuple[tuple[str, Callable[[Deeds], Awaitable[None]]], ...] = (
+        return await self._mended(
             ("jobs without a workflow", self._jobs),
             ("workflows without a job", self._workflows),
             ("processes without a job", self._processes),
             ("half-written objects", self._objects),
             ("old checkpoints", self._checkpoints),
         )
+
+    async def mend_jobs(self, known: frozenset[str] = frozenset()) -> Deeds:
+        """Mend only jobs without a workflow and workflows without a job; raises nothing.
+
+        Args:
+            known: ids of workflows that run: their jobs are not looked at.
+        """
+        return await self._mended(
+            ("jobs without a workflow", lambda deeds: self._jobs(deeds, known)),
+            ("workflows without a job", self._workflows),
+        )
+
+    async def _mended(self, *parts: tuple[str, Callable[[Deeds], Awaitable[None]]]) -> Deeds:
+        deeds = Deeds()
         for name, part in parts:
             try:
                 await part(deeds)
@@ -68,7 +84,7 @@ class Mender:
                 deeds.failed.append(f"{name} cannot be looked for: {told}")
         return deeds
 
-    async def _jobs(self, deeds: Deeds) -> None:
+    async def _jobs(self, deeds: Deeds, known: frozenset[str] = frozenset()) -> None:
         """Start or end each live job whose workflow will not end it.
 
         A person expects what they asked for. So a job that was never started (its kernel died in that
@@ -78,6 +94,8 @@ class Mender:
         """
         client = await self._here.client()
         for row in await asyncio.to_thread(self._here.database.leftovers.live):
+            if row.workflow_id in known:
+                continue
             try:
                 found = await gone(client, row)
                 if found is not None:
@@ -91,10 +109,8 @@ class Mender:
         quiet_s = time.time() - max(row.created_at, spoken, found.closed_at or 0.0)
         if quiet_s < self._grace_s:
             return
-        again = found.closed_at is not None and await asyncio.to_thread(
-            self._asked_again, row, found.closed_at
-        )
-        mine = row.spec.backend != "local" or row.key in await self._here.launchers["local"].kept()
+        again = await asyncio.to_thread(asked_again, self._here, row, found)
+        mine = await startable(self._here, row)
         if not mine and quiet_s < GIVE_UP_S and (found.never_started or found.unknown):
             return  # another home's, where a monitor of its own can see more
         if (found.never_started or again) and mine and quiet_s < START_WITHIN_S:
@@ -102,14 +118,6 @@ class Mender:
             await self._tell(row, "its workflow had not been started, and was started now", deeds)
         elif not found.unknown or not await processes.alive(self._here.launchers, row):
             await self._end(row, found, deeds)
-
-    def _asked_again(self, row: JobRow, closed_at: float) -> bool:
-        """Whether it was to start again since the workflow closed: then the next one was to start."""
-        return any(
-            (rewind_of(event) is not None or (event.kind == "command" and event.message == "retry"))
-            and event.time > closed_at
-            for event in self._here.database.jobs.events(row.id)
-        )
 
     async def _end(self, row: JobRow, found: Gone, deeds: Deeds) -> None:
         error = f"its workflow {found.why}\nNext step: look at it in Temporal's Web UI, then job.retry()"
@@ -150,7 +158,7 @@ class Mender:
 
     async def _tell(self, row: JobRow, text: str, deeds: Deeds) -> None:
         """Say it in the job's history, once, and among the deeds."""
-        event = Event(time=time.time(), kind="note", attempt=row.attempt, message=f"the monitor: {text}")
+        event = Event(time=time.time(), kind="note", attempt=row.attempt, message=f"{self._name}: {text}")
         key = f"mended-{row.attempt}-{text[:150]}"
         await asyncio.to_thread(self._here.database.jobs.add_event, row.id, event, key=key)
         deeds.done.append(f"job {row.id}: {text}")

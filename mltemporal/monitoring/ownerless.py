@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mltemporal.errors import ServiceUnavailable
+from mltemporal.rewinding import rewind_of
 
 if TYPE_CHECKING:
     from temporalio.client import Client
 
     from mltemporal.database import JobRow
+    from mltemporal.session import Session
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,3 +66,19 @@ async def gone(client: Client, row: JobRow) -> Gone | None:
         why=f"was {status.name.lower().replace('_', ' ')} in Temporal (run {described.run_id})",
         closed_at=None if described.close_time is None else described.close_time.timestamp(),
     )
+
+
+def asked_again(session: Session, row: JobRow, found: Gone) -> bool:
+    """Whether somebody asked for a retry or a rewind since the workflow closed: the next one was to start."""
+    if found.closed_at is None:
+        return False
+    return any(
+        event.time > found.closed_at
+        and (rewind_of(event) is not None or (event.kind == "command" and event.message == "retry"))
+        for event in session.database.jobs.events(row.id)
+    )
+
+
+async def startable(session: Session, row: JobRow) -> bool:
+    """Whether the job's workflow can be started from here: a local one where its environment is kept."""
+    return row.spec.backend != "local" or row.key in await session.launcher("local").kept()

@@ -52,7 +52,8 @@ async def _of_backend(
             await _end(launcher, f"the {what} {name!r} of {_whose(row)}", name, row, deeds)
     for key, since in (await launcher.kept()).items():
         row = await asyncio.to_thread(here.database.leftovers.of_key, key)
-        if time.time() - since > CONTEXT_S if row is None else _ended(row, grace_s):
+        kept_s = time.time() - since  # a job that is just being started again has kept it a moment ago
+        if kept_s > CONTEXT_S if row is None else kept_s >= grace_s and _ended(row, grace_s):
             await launcher.forget(key)
             deeds.done.append(f"removed the environment {key!r} that was kept for {_whose(row)}")
 

@@ -61,6 +61,26 @@ async def find(here: WorkersSession, grace_s: float) -> list[Stray]:
     return found
 
 
+async def running(here: WorkersSession) -> frozenset[str]:
+    """Return the ids of this database's workflows that run, as Temporal lists them: a moment late.
+
+    Raises:
+        ServiceUnavailable: Temporal does not answer.
+    """
+    from temporalio.service import RPCError
+
+    client = await here.client()
+    found = set()
+    try:
+        for queue in {here.task_queue(backend) for backend in BACKENDS}:
+            found.update([workflow.id async for workflow in client.list_workflows(_running(queue))])
+    except RPCError as error:
+        raise ServiceUnavailable(
+            f"Temporal cannot list workflows: {error.message}", "run `mltemporal doctor`"
+        ) from error
+    return frozenset(found)
+
+
 async def end(client: Client, stray: Stray) -> str:
     """Cancel the workflow, so that it cleans up; terminate one that does not heed that.
 

@@ -104,6 +104,17 @@ def test_a_withdrawn_job_leaves_nothing_and_its_id_is_never_used_again(
     assert make_job(fingerprint="same").id > first.id
 
 
+def test_a_job_that_another_kernel_has_attached_to_is_not_withdrawn(
+    make_job: MakeJob, database: Database
+) -> None:
+    first = make_job(fingerprint="same")
+    assert first.id == make_job(fingerprint="same", by="another@there").id
+    assert not database.jobs.withdraw(first.id)
+    assert ["another@there"] == [
+        event.created_by for event in database.jobs.events(first.id) if event.kind == "attached"
+    ]
+
+
 def test_the_first_end_stands(make_job: MakeJob, database: Database) -> None:
     job = make_job()
     result = TrainingResult(job_id=job.id, metrics={"r2": 0.5})

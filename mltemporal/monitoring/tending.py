@@ -1,0 +1,39 @@
+"""What each worker sees to beside its work: that a job which the record calls live has a workflow that runs.
+
+So the status that a person reads is the truth some seconds after the services are back, also where nobody
+has called `monitor`. One query for Temporal's running workflows and one for the live jobs a round; only
+where the two differ is anything asked about a single job.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from mltemporal.errors import MLTemporalError
+from mltemporal.monitoring.mending import Mender
+from mltemporal.monitoring.strays import running
+from mltemporal.monitoring.surroundings import WorkersSession
+from mltemporal.storage import Storage
+
+log = logging.getLogger("mltemporal.worker")
+
+EVERY_S = 5.0
+GRACE_S = 5.0
+"""What is younger may be in the middle of its launch, or of its end."""
+
+
+async def tend(here: WorkersSession, storage: Storage, *, every_s: float = EVERY_S) -> None:
+    """Look at once and then every few seconds, until cancelled; what fails is tried again.
+
+    Idempotency: several workers may do it at once.
+    """
+    mender = Mender(here, storage, grace_s=GRACE_S, name="a worker")
+    while True:
+        try:
+            deeds = await mender.mend_jobs(known=await running(here))
+            for told in (*deeds.done, *deeds.failed):
+                log.info("%s", told)
+        except MLTemporalError as error:
+            log.info("%s", error)  # a service is away: the next look comes soon
+        await asyncio.sleep(every_s)

@@ -1,0 +1,176 @@
+"""A training that is killed again and again, as a real process, comes to what an undisturbed one comes to."""
+
+import signal
+import time
+from collections.abc import Callable
+
+import cloudpickle
+import numpy as np
+import pandas as pd
+import pytest
+
+from mltemporal.model_files import load_model
+from mltemporal.runtime import checkpoint, track
+from mltemporal.runtime.checkpoint import Checkpoint
+from mltemporal.runtime.context import Job
+
+KILLS = 3
+
+
+def walker():  # type: ignore[no-untyped-def]
+    """Return a training by steps with random numbers; all it needs to go on is in its checkpoint."""
+
+    def walk(data, steps=60, seed=0):  # type: ignore[no-untyped-def]
+        import time
+
+        import numpy as np
+
+        from mltemporal import checkpoint, report, track
+
+        state = checkpoint.load() or {"rng": np.random.default_rng(seed), "weights": np.zeros(3), "loss": []}
+        for _ in track(range(steps)):
+            state["weights"] = state["weights"] + state["rng"].normal(size=3) * float(data["x"].mean())
+            state["loss"].append(float(np.abs(state["weights"]).sum()))
+            report(loss=state["loss"][-1])
+            checkpoint.save(state)
+            time.sleep(0.02)
+        return {"steps": steps, "loss": state["loss"], "weights": state["weights"].tolist()}
+
+    return walk
+
+
+def killed_thrice(runner, steps_between: int) -> None:  # type: ignore[no-untyped-def]
+    """Run and kill (-9) three attempts, each some steps after the checkpoint before; start the last one."""
+    reached = 0
+    for attempt in range(1, KILLS + 1):
+        process = runner.start(attempt)
+        deadline = time.monotonic() + 90
+        while (saved := newest_step(runner)) < reached + steps_between:
+            assert process.poll() is None, runner.log.read_text()
+            assert time.monotonic() < deadline, runner.log.read_text()
+            time.sleep(0.01)
+        reached = saved
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    runner.start(KILLS + 1)
+
+
+def newest_step(runner) -> int:  # type: ignore[no-untyped-def]
+    entries = runner.storage.get_note("job-1", "checkpoints", list[Checkpoint]) or []
+    return int(entries[-1].step or 0) if entries else 0
+
+
+@pytest.fixture
+def table() -> pd.DataFrame:
+    random = np.random.default_rng(7)
+    frame = pd.DataFrame(random.normal(size=(6_000, 8)), columns=[f"x{i}" for i in range(8)])
+    frame["y"] = frame["x0"] * frame["x1"] + np.sin(3 * frame["x2"]) + random.normal(size=len(frame)) / 4
+    return frame
+
+
+def test_a_functions_result_after_three_kills_is_that_of_an_undisturbed_run(runner) -> None:  # type: ignore[no-untyped-def]
+    data = pd.DataFrame({"x": [0.5, 1.5]})
+    trainer = runner.code("function", (walker(), {"steps": 60}))
+    undisturbed = runner.run(data, trainer)
+    runner.storage.put_note("job-1", "checkpoints", [])
+    killed_thrice(runner, 10)
+    resumed = runner.finish()
+
+    def value(run):  # type: ignore[no-untyped-def]
+        return cloudpickle.loads(runner.storage.get_bytes(run.output.value))
+
+    assert value(undisturbed) == value(resumed)
+    assert 60 == len(value(resumed)["loss"])
+    assert any("the loop goes on after item" in line.text for line in resumed.lines if line.event == "note")
+    first = next(step for step in resumed.steps if step is not None)
+    assert list(range(first, 60)) == [
+        line.step for line in resumed.lines if line.event == "report" and line.metrics
+    ]
+
+
+@pytest.mark.timeout(300)
+def test_the_baselines_model_after_three_kills_is_that_of_an_undisturbed_run(  # type: ignore[no-untyped-def]
+    runner, table: pd.DataFrame
+) -> None:
+    trainer = runner.code("baseline", {"max_iter": 800, "learning_rate": 0.01, "early_stopping": False})
+    undisturbed = runner.run(table, trainer, target="y")
+    runner.storage.put_note("job-1", "checkpoints", [])
+    killed_thrice(runner, 5)
+    resumed = runner.finish()
+
+    assert undisturbed.output.metrics == resumed.output.metrics
+    features = table.drop(columns=["y"])
+    models = [load_model(run.output.model, runner.storage) for run in (undisturbed, resumed)]
+    predictions = [model.predict(features) for model in models]
+    assert np.array_equal(*predictions)
+    assert any("resumed after iteration" in line.text for line in resumed.lines if line.event == "note")
+
+
+def loaded_from(saved_in: Callable[[], object], job: Job) -> None:
+    """Save in a loop as the attempt before, and load as this one."""
+    saved_in()
+    from mltemporal.runtime import loops
+
+    loops._begun = 0
+    checkpoint.load()
+
+
+def in_loop(items: int, at: int, saves: int = 1) -> None:
+    for item in track(range(items)):
+        if item == at:
+            for _ in range(saves):
+                checkpoint.save("state")
+            break
+
+
+def test_a_loop_goes_on_after_the_item_in_which_its_checkpoint_was_saved(job: Job) -> None:
+    loaded_from(lambda: in_loop(10, 3), job)
+    assert [4, 5, 6, 7, 8, 9] == list(track(range(10)))
+    assert 10 == len(list(track(range(10)))), "once"
+
+
+def test_a_list_is_gone_through_from_there_too_and_what_is_no_sequence_from_its_beginning(job: Job) -> None:
+    loaded_from(lambda: in_loop(4, 1), job)
+    assert ["c", "d"] == list(track(["a", "b", "c", "d"]))
+    loaded_from(lambda: in_loop(4, 1), job)
+    assert ["a", "b", "c", "d"] == list(track(iter("abcd"), total=4))
+
+
+def test_nothing_is_left_out_where_the_code_loaded_no_checkpoint(job: Job) -> None:
+    in_loop(10, 3)
+    from mltemporal.runtime import loops
+
+    loops._begun = 0
+    assert list(range(10)) == list(track(range(10)))
+
+
+@pytest.mark.parametrize(
+    "loop",
+    [
+        lambda: track(range(4, 10)),
+        lambda: track(range(10), initial=0),
+        lambda: track(range(11)),
+    ],
+    ids=["its own beginning", "initial", "another length"],
+)
+def test_nothing_is_left_out_where_the_loop_says_itself_where_it_begins(job: Job, loop) -> None:  # type: ignore[no-untyped-def]
+    loaded_from(lambda: in_loop(10, 3), job)
+    items = list(loop())
+    assert items[0] in (0, 4)
+    assert items == list(range(items[0], items[-1] + 1))
+    assert items[-1] in (9, 10)
+
+
+def test_nothing_is_left_out_in_a_loop_that_saves_within_its_items(job: Job) -> None:
+    loaded_from(lambda: in_loop(10, 3, saves=2), job)
+    assert list(range(10)) == list(track(range(10)))
+
+
+def test_only_the_loop_that_saved_goes_on(job: Job) -> None:
+    def second_saves() -> None:
+        list(track(range(10)))
+        in_loop(10, 6)
+
+    loaded_from(second_saves, job)
+    assert list(range(10)) == list(track(range(10)))
+    assert [7, 8, 9] == list(track(range(10)))
