@@ -17,7 +17,8 @@ from mltemporal.errors import ServiceUnavailable
 if TYPE_CHECKING:
     from temporalio.client import Client
 
-_ANSWER = timedelta(seconds=10)
+_ANSWER = timedelta(seconds=60)
+"""Temporal changes a deployment by workflows of its own, which on a machine under load take their time."""
 
 Answer = TypeVar("Answer")
 

@@ -43,7 +43,7 @@ class OtherBuild:
         return {**os.environ, **settings.environ(), "PYTHONPATH": str(self.folder)}
 
     def run(
-        self, settings: Settings, arguments: Sequence[str], *, code: int = 0, timeout: float = 100
+        self, settings: Settings, arguments: Sequence[str], *, code: int = 0, timeout: float = 200
     ) -> str:
         """Run ``mltemporal`` of this build, see that it ends with ``code``, and return what it said."""
         done = subprocess.run(
