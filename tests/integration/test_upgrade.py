@@ -12,6 +12,7 @@ from mltemporal import background, session, stack
 from mltemporal.deployments.build import build_id
 from mltemporal.errors import VersionMismatch
 from mltemporal.handles import TrainingJob
+from mltemporal.launchers.folder import ProcessFolder
 from mltemporal.settings import Settings, load_settings
 from mltemporal.specs import JobStatus
 
@@ -27,6 +28,8 @@ def settings(tmp_path: Path) -> Iterator[Settings]:
     yield settings
     session.replace(None)
     stack.down(settings)
+    for path in settings.home.glob("jobs/*/order.json"):  # where a test failed
+        ProcessFolder(path.parent).kill()
 
 
 def until_released(data: pd.DataFrame, release: str, steps: int) -> int:

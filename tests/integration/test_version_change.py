@@ -17,6 +17,7 @@ from mltemporal import session, stack
 from mltemporal.deployments.board import VersionBoard
 from mltemporal.deployments.build import build_id
 from mltemporal.errors import VersionMismatch
+from mltemporal.launchers.folder import ProcessFolder
 from mltemporal.settings import Settings, load_settings
 from mltemporal.stack.deployed import deployed
 from mltemporal.stack.home import StackFiles
@@ -41,6 +42,8 @@ def pinned(tmp_path: Path) -> Iterator[Settings]:
     yield settings
     session.replace(None)
     stack.down(settings)
+    for path in settings.home.glob("jobs/*/order.json"):  # where a test failed
+        ProcessFolder(path.parent).kill()
 
 
 def until_released(data: pd.DataFrame, release: str, steps: int) -> int:
