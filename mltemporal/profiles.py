@@ -24,6 +24,7 @@ from __future__ import annotations
 
 import difflib
 import re
+import os
 import tomllib
 from collections.abc import Collection, Mapping
 from pathlib import Path
@@ -83,7 +84,7 @@ def profile_environment(
 def config_file(env: Mapping[str, str]) -> Path:
     """Return where the profiles are."""
     named = env.get(FILE_VARIABLE)
-    return Path(named).expanduser() if named else platformdirs.user_config_path("mltemporal") / "config.toml"
+    return Path(os.path.expanduser(named)) if named else platformdirs.user_config_path("mltemporal") / "config.toml"
 
 
 def profile_names(env: Mapping[str, str]) -> list[str]:

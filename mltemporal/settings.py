@@ -238,7 +238,7 @@ def _temporal_configured(env: dict[str, str]) -> bool:
 
 def _absolute(path_or_url: str) -> str:
     """Make a path mean the same in every process, wherever it runs."""
-    return path_or_url if "://" in path_or_url else str(Path(path_or_url).expanduser().absolute())
+    return path_or_url if "://" in path_or_url else str(Path(os.path.expanduser(path_or_url)).absolute())
 
 
 def _keys(env: dict[str, str]) -> str | None:

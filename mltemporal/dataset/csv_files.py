@@ -25,6 +25,7 @@ def csv_head(file: File) -> Any:
 
     with _problems_named(file), opened(file) as source:
         reader = _stream(source, file)
+        reader.schema.names  # noqa: B018 - a name that is no text is found here, or by whoever asks first
         try:
             batch = reader.read_next_batch()
         except StopIteration:
@@ -186,7 +187,7 @@ def _problems_named(file: File) -> Iterator[None]:
     except pa.ArrowInvalid as error:
         raise _problem(file, str(error)) from error
     except UnicodeDecodeError as error:
-        raise _no_text(file, "unknown: its name is none") from error
+        raise _no_text(file, "unknown: its name is no text either") from error
 
 
 def _problem(file: File, text: str) -> InvalidDataset:

@@ -16,7 +16,7 @@ class Folder:
     """A `Place` on a local file system."""
 
     def __init__(self, path: str) -> None:
-        self._root = str(Path(path).expanduser().absolute())
+        self._root = str(Path(os.path.expanduser(path)).absolute())
 
     def url_of(self, name: str) -> str:
         """Return the absolute path."""
