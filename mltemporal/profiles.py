@@ -23,8 +23,8 @@ A key is a variable ``MLTEMPORAL_…`` in lower case, those of the cluster in a 
 from __future__ import annotations
 
 import difflib
-import re
 import os
+import re
 import tomllib
 from collections.abc import Collection, Mapping
 from pathlib import Path
@@ -84,7 +84,11 @@ def profile_environment(
 def config_file(env: Mapping[str, str]) -> Path:
     """Return where the profiles are."""
     named = env.get(FILE_VARIABLE)
-    return Path(os.path.expanduser(named)) if named else platformdirs.user_config_path("mltemporal") / "config.toml"
+    return (
+        Path(os.path.expanduser(named))
+        if named
+        else platformdirs.user_config_path("mltemporal") / "config.toml"
+    )
 
 
 def profile_names(env: Mapping[str, str]) -> list[str]:
