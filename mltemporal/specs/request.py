@@ -134,7 +134,7 @@ class JobSpec:
     backend: str = "local"
     resources: Resources = field(default_factory=Resources)
     pod: PodOptions = field(default_factory=PodOptions)
-    env: dict[str, str] = field(default_factory=dict)
+    env: dict[str, str] = field(default_factory=dict, repr=False)
     """Extra environment variables of the job."""
     retries: int = 2
     """How often a training that was interrupted starts again; a user's exception never does."""
