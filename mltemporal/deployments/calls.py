@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from temporalio.client import Client
 
 _ANSWER = timedelta(seconds=60)
-"""Temporal changes a deployment by workflows of its own, which on a machine under load take their time."""
+"""Temporal changes a deployment by workflows of its own, which on a machine under load take their time; and it
+limits how often one may be asked, which the SDK's retries wait out. Every call here can be made again."""
 
 Answer = TypeVar("Answer")
 
@@ -116,7 +117,9 @@ class Deployment:
             allow_no_pollers=unseen,
         )
         service = self._client.workflow_service
-        await _translated(lambda: service.set_worker_deployment_current_version(request, timeout=_ANSWER))
+        await _translated(
+            lambda: service.set_worker_deployment_current_version(request, retry=True, timeout=_ANSWER)
+        )
 
     async def set_ramping(self, build: str, percentage: float) -> None:
         """Send a share of what is new to a version; an empty ``build`` ends the ramp. Idempotent."""
@@ -130,7 +133,9 @@ class Deployment:
             ignore_missing_task_queues=True,
         )
         service = self._client.workflow_service
-        await _translated(lambda: service.set_worker_deployment_ramping_version(request, timeout=_ANSWER))
+        await _translated(
+            lambda: service.set_worker_deployment_ramping_version(request, retry=True, timeout=_ANSWER)
+        )
 
     async def delete(self, build: str) -> str:
         """Have Temporal forget a version; returns why it will not yet, or nothing. Idempotent."""
@@ -141,7 +146,9 @@ class Deployment:
             namespace=self._client.namespace, deployment_version=self._version(build), skip_drainage=True
         )
         try:
-            await self._client.workflow_service.delete_worker_deployment_version(request, timeout=_ANSWER)
+            await self._client.workflow_service.delete_worker_deployment_version(
+                request, retry=True, timeout=_ANSWER
+            )
         except RPCError as error:
             if error.status is RPCStatusCode.NOT_FOUND:
                 return ""
@@ -162,7 +169,7 @@ class Deployment:
             task_queue_type=TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW,
         )
         service = self._client.workflow_service
-        found = await _translated(lambda: service.describe_task_queue(request, timeout=_ANSWER))
+        found = await _translated(lambda: service.describe_task_queue(request, retry=True, timeout=_ANSWER))
         seen: dict[str, float] = {}
         for poller in found.pollers:
             build, at = poller.deployment_options.build_id, poller.last_access_time.ToMilliseconds() / 1000
@@ -176,7 +183,9 @@ class Deployment:
 
         request = DescribeWorkerDeploymentRequest(namespace=self._client.namespace, deployment_name=self.name)
         try:
-            found = await self._client.workflow_service.describe_worker_deployment(request, timeout=_ANSWER)
+            found = await self._client.workflow_service.describe_worker_deployment(
+                request, retry=True, timeout=_ANSWER
+            )
         except RPCError as error:
             if error.status is RPCStatusCode.NOT_FOUND:
                 return None, b""

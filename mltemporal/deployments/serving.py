@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import random
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,6 +31,8 @@ log = logging.getLogger("mltemporal.worker")
 MOVE_WITHIN_S = 20.0
 """So long new work waits for the replay of what is open; what is left then is looked at beside the work."""
 LOOK_EVERY_S = 5.0
+"""The one worker of a laptop; where there are many, each looks more rarely: Temporal limits it in sum."""
+LOOK_AMONG_MANY_S = 30.0
 
 
 def deployment_config(settings: Settings, queue: str) -> WorkerDeploymentConfig:
@@ -79,7 +82,8 @@ class Serving:
         """While the worker works: see to it that a version is current. Ends with the worker."""
         deployment = Deployment(await self._here.client(), deployment_name(self._queue))
         while True:
-            await asyncio.sleep(LOOK_EVERY_S)
+            pause_s = LOOK_EVERY_S if self._takes_over else LOOK_AMONG_MANY_S
+            await asyncio.sleep(pause_s * random.uniform(0.8, 1.2))  # noqa: S311  (not all at once)
             try:
                 routing = await deployment.routing()
                 if not routing.current:

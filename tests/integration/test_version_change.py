@@ -76,6 +76,7 @@ def test_new_jobs_move_to_a_new_build_old_ones_end_on_theirs_and_nothing_is_lost
         ]
 
     def running_on(build: str) -> int:
+        time.sleep(0.5)  # Temporal limits how often a deployment may be asked
         found = {row.version.build: row.version.jobs for row in mltemporal.versions().rows}
         return found.get(build, 0)
 
@@ -121,6 +122,7 @@ def test_new_jobs_move_to_a_new_build_old_ones_end_on_theirs_and_nothing_is_lost
         assert {1} == set(points["attempt"])
 
     def state_of(build: str) -> str:
+        time.sleep(0.5)
         return {row.version.build: row.version.state for row in mltemporal.versions().rows}.get(build, "gone")
 
     began = time.monotonic()
