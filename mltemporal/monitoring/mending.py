@@ -39,15 +39,25 @@ class Mender:
         here: the worker's parts.
         storage: where objects are.
         grace_s: how long something must have stood still.
+        watched_s: how long a job must have been seen without ever having been started before it is ended
+            for its age: a clock that was set makes what is just being launched look old.
         name: who mends, as people are told.
     """
 
     def __init__(
-        self, here: WorkersSession, storage: Storage, *, grace_s: float = GRACE_S, name: str = "the monitor"
+        self,
+        here: WorkersSession,
+        storage: Storage,
+        *,
+        grace_s: float = GRACE_S,
+        watched_s: float = 0.0,
+        name: str = "the monitor",
     ) -> None:
         self._here = here
         self._storage = storage
         self._grace_s = grace_s
+        self._watched_s = watched_s
+        self._watched_since: dict[int, float] = {}
         self._name = name
         self._swept_at = float("-inf")
 
@@ -116,8 +126,14 @@ class Mender:
         if (found.never_started or again) and mine and quiet_s < START_WITHIN_S:
             await owner.start(self._here, row, again=again)
             await self._tell(row, "its workflow had not been started, and was started now", deeds)
+        elif found.never_started and not self._watched(row):
+            return
         elif not found.unknown or not await processes.alive(self._here.launchers, row):
             await self._end(row, found, deeds)
+
+    def _watched(self, row: JobRow) -> bool:
+        since = self._watched_since.setdefault(row.id, time.monotonic())
+        return time.monotonic() - since >= self._watched_s
 
     async def _end(self, row: JobRow, found: Gone, deeds: Deeds) -> None:
         error = f"its workflow {found.why}\nNext step: look at it in Temporal's Web UI, then job.retry()"

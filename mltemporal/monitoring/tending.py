@@ -21,6 +21,8 @@ log = logging.getLogger("mltemporal.worker")
 EVERY_S = 5.0
 GRACE_S = 5.0
 """What is younger may be in the middle of its launch, or of its end."""
+WATCHED_S = 60.0
+"""Longer than any launch waits for Temporal."""
 
 
 async def tend(here: WorkersSession, storage: Storage, *, every_s: float = EVERY_S) -> None:
@@ -28,7 +30,7 @@ async def tend(here: WorkersSession, storage: Storage, *, every_s: float = EVERY
 
     Idempotency: several workers may do it at once.
     """
-    mender = Mender(here, storage, grace_s=GRACE_S, name="a worker")
+    mender = Mender(here, storage, grace_s=GRACE_S, watched_s=WATCHED_S, name="a worker")
     while True:
         try:
             deeds = await mender.mend_jobs(known=await running(here))

@@ -97,6 +97,19 @@ async def test_a_job_that_was_asked_for_long_ago_is_ended_rather_than_started(wo
     assert (JobStatus.FAILED, "its workflow was never started") == (job.status, job.error.splitlines()[0])
 
 
+async def test_a_job_that_only_seems_old_since_a_clock_was_set_is_watched_before_it_is_ended(world):
+    row = world.record("print('hello')")
+    age(world, row, START_WITHIN_S + 10)
+    parts = WorkersSession(world.settings, world.client, world.database, {"local": local(world)})
+    mender = Mender(parts, world.storage, grace_s=0.0, watched_s=0.5)
+    assert [] == mended(await mender.mend()), "its kernel may be just about to start it"
+    assert JobStatus.QUEUED == world.database.jobs.get(row.id).status
+    await asyncio.sleep(0.5)
+    assert [f"job {row.id}: its workflow was never started, so the job was recorded as failed"] == (
+        mended(await mender.mend())
+    )
+
+
 async def test_a_local_job_of_another_home_is_left_to_that_home(world):
     row = world.record("print('hello')")
     await local(world).forget(row.key)  # what the other home's kernel kept is not here
