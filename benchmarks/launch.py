@@ -24,6 +24,8 @@ import pandas as pd
 from own_stack import own_stack
 from peers import PEERS, Peer, measure, temporal_worker, version
 from table import Answer, Line, machine, shown, write_json
+from temporalio.client import Client
+from temporalio.service import GrpcCompression
 
 import mltemporal
 from mltemporal import background
@@ -191,7 +193,8 @@ def trivial_jobs_and_raw_workflows(here: Session, repeat: int) -> tuple[list[flo
     ours, raw, queue = [], [], "raw-workflows"
 
     async def execute() -> None:
-        client = await here.client()
+        config = (await here.client()).service_client.config
+        client = await Client.connect(config.target_host, grpc_compression=GrpcCompression.NONE)
         await client.execute_workflow("FourEmptyActivities", id=uuid.uuid4().hex, task_queue=queue)
 
     with temporal_worker(mltemporal.status().temporal_address, queue):
