@@ -201,6 +201,32 @@ def test_an_async_function_is_awaited_and_its_numbers_are_metrics_and_value(runn
     assert 200 == pickle.loads(runner.storage.get_bytes(run.output.value))["rows"]
 
 
+def test_of_a_million_metrics_some_are_kept_and_the_value_holds_all(runner: Any) -> None:
+    def fit(data):  # type: ignore[no-untyped-def]
+        return {"x" * 1_000_000: 1.0, **{f"m{i}": float(i) for i in range(1_000_000)}}
+
+    run = runner.run(numbers(), runner.code("function", (fit, {})))
+
+    assert 0 == run.exit_code, run.log
+    assert 499 == len(run.output.metrics)
+    assert "of 1,000,001 metrics of the result 499 are kept" in " ".join(run.output.notes)
+    assert 1_000_001 == len(pickle.loads(runner.storage.get_bytes(run.output.value)))
+
+
+def test_a_model_of_very_many_columns_is_kept_without_their_names(runner: Any) -> None:
+    def fit(data):  # type: ignore[no-untyped-def]
+        from sklearn.dummy import DummyRegressor
+
+        return DummyRegressor().fit(data.drop(columns="y"), data["y"])
+
+    wide = pd.DataFrame({**{f"{'c' * 150} {i}": [1.0, 2.0] * 5 for i in range(1_000)}, "y": range(10)})
+    run = runner.run(wide, runner.code("function", (fit, {})), target="y")
+
+    assert 0 == run.exit_code, run.log
+    assert () == run.output.model.features
+    assert "the names of 1,000 columns are too many to be kept with the model" in " ".join(run.output.notes)
+
+
 def test_a_failing_function_shows_the_users_own_traceback(runner: Any) -> None:
     def helper(data):  # type: ignore[no-untyped-def]
         raise KeyError("no such thing")
