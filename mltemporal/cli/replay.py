@@ -29,8 +29,17 @@ def replay(limit: int, job: int | None) -> int:
         return 0
     for line in table([_HEAD, *map(_describe, found)]):
         print(line)
-    wrong = sum(not each.ok for each in found)
-    print(f"\n{wrong} of {len(found)} do not fit this code" if wrong else f"\nall {len(found)} fit this code")
+    wrong = sum(each.misfit for each in found)
+    unread = sum(not each.ok and not each.misfit for each in found)
+    if unread:
+        print(
+            f"\n{unread} are closed and sealed with no key of this process, or not sealed: they say nothing"
+        )
+    print(
+        f"\n{wrong} of {len(found)} do not fit this code"
+        if wrong
+        else f"\nall {len(found) - unread} fit this code"
+    )
     return 1 if wrong else 0
 
 
@@ -40,7 +49,7 @@ def _describe(each: Replayed) -> tuple[str, ...]:
         each.kind,
         "open" if each.open else "closed",
         str(each.events),
-        "ok" if each.ok else "FAILS",
+        "ok" if each.ok else "FAILS" if each.misfit else "unread",
         each.event,
         each.reason,
     )

@@ -18,8 +18,10 @@ if TYPE_CHECKING:
     from temporalio.client import Client
 
 _ANSWER = timedelta(seconds=60)
-"""Temporal changes a deployment by workflows of its own, which on a machine under load take their time; and it
-limits how often one may be asked, which the SDK's retries wait out. Every call here can be made again."""
+"""Temporal changes a deployment by workflows of its own, which on a machine under load take their time.
+
+It limits how often one may be asked, too; the SDK's retries wait that out. Every call here can be made again.
+"""
 
 Answer = TypeVar("Answer")
 

@@ -47,11 +47,18 @@ class Replayed:
     """The event that did not fit: ``5 ActivityTaskScheduled``; empty where it is not known."""
     reason: str = ""
     """Why it does not fit; empty where it does."""
+    readable: bool = True
+    """Whether this process has the keys to what the workflow was started with."""
 
     @property
     def ok(self) -> bool:
         """Whether it fits."""
         return not self.reason
+
+    @property
+    def misfit(self) -> bool:
+        """Whether the code must not ship so: what is closed, and of before encryption, says nothing of it."""
+        return not self.ok and (self.open or self.readable)
 
     @property
     def label(self) -> str:
@@ -202,7 +209,23 @@ async def _replayed(
         job_id=None if database is None else await asyncio.to_thread(_job_id, database, execution.id),
         event=event,
         reason=reason,
+        readable=await _readable(client, history),
     )
+
+
+async def _readable(client: Client, history: WorkflowHistory) -> bool:
+    from temporalio.converter import WithSerializationContext, WorkflowSerializationContext
+
+    from mltemporal.encryption.sealing import was_refused
+
+    codec = client.data_converter.payload_codec
+    if codec is None:
+        return True
+    if isinstance(codec, WithSerializationContext):
+        place = WorkflowSerializationContext(namespace=client.namespace, workflow_id=history.workflow_id)
+        codec = codec.with_context(place)
+    given = history.events[0].workflow_execution_started_event_attributes.input.payloads
+    return bool(given) and not any(map(was_refused, await codec.decode(given)))
 
 
 async def misfit(engine: Replayer, history: WorkflowHistory) -> tuple[str, str]:

@@ -92,7 +92,7 @@ class Rollout:
             InvalidRequest: some do not fit; names the jobs and why.
         """
         results = await self.replayed(limit=limit)
-        if misfits := [each for each in results if not each.ok]:
+        if misfits := [each for each in results if each.misfit]:
             raise _refusal(misfits, len(results))
         return len(results)
 
