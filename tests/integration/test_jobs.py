@@ -165,7 +165,8 @@ def test_a_cancelled_job_says_so_and_who_did_it(world: Any, forever: Any) -> Non
     assert not forever.cancel()
     assert forever.cancelled()
     commands = [row for _, row in forever.history().iterrows() if row["kind"] == "command"]
-    assert [("cancel", True)] == [(row["message"], "@" in row["by"]) for row in commands]
+    assert ["cancel", "cancel refused: it has ended as cancelled"] == [row["message"] for row in commands]
+    assert all("@" in row["by"] and f"process {os.getpid()}" in row["by"] for row in commands)
 
 
 def test_a_retry_goes_on_from_the_checkpoint_under_the_same_identity(
