@@ -22,10 +22,12 @@ from mltemporal.progress import MAX_NAME_LENGTH, format_line
 from mltemporal.runtime import context, control, loops
 from mltemporal.runtime.throttle import Throttle
 from mltemporal.specs import ObjectRef
+from mltemporal.words import shortened
 
 _MAX_TEXT_LENGTH = 600  # six bytes a character in JSON at worst, so that a line holds it
 
 _MOST_NOTES = 200
+_LONGEST_NOTE = 10_000
 _notes: list[str] = []
 
 
@@ -68,7 +70,7 @@ def stage(text: str) -> None:
 def note(text: str) -> None:
     """Tell what the runtime chose and why, in a sentence for a person; kept with the result too."""
     if len(_notes) < _MOST_NOTES:
-        _notes.append(_shortened(text))
+        _notes.append(shortened(text, _LONGEST_NOTE))
     _tell(event="note", time=time.time(), text=_shortened(text))
 
 
