@@ -82,9 +82,7 @@ class ProcessFolder:
             return _ending(ended["code"])
         process = self._load("process.json")
         if process is None:
-            if (self.path / "process.json").exists() and not self._load("process.json"):
-                return Sighting(phase=Phase.INTERRUPTED, reason="the record of its process is damaged")
-            return Sighting(phase=Phase.QUEUED)
+            return self._without_process()
         if _alive(process["training"]):
             paused = (self.path / "suspended").exists()
             return Sighting(phase=Phase.SUSPENDED if paused else Phase.RUNNING)
@@ -94,6 +92,11 @@ class ProcessFolder:
         if ended is not None:
             return _ending(ended["code"])
         return Sighting(phase=Phase.INTERRUPTED, reason="its process is gone and nobody saw how it ended")
+
+    def _without_process(self) -> Sighting:
+        if (self.path / "process.json").exists() and not self._load("process.json"):
+            return Sighting(phase=Phase.INTERRUPTED, reason="the record of its process is damaged")
+        return Sighting(phase=Phase.QUEUED)
 
     def read(self, position: int) -> bytes:
         """Return output from ``position`` on, at most `READ_BYTES`."""
@@ -190,7 +193,7 @@ class ProcessFolder:
         return True
 
     def _load(self, file: str) -> Any:
-        """Return what a file says; None where it is not there, or damaged (a disk that was full, or broke)."""
+        """Return what a file says; None where it is not there, or damaged (by a full disk, say)."""
         try:
             found = json.loads((self.path / file).read_bytes())
         except (FileNotFoundError, ValueError, RecursionError):
