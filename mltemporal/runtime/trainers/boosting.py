@@ -20,6 +20,11 @@ _CHECKPOINT_SHARE = 0.05
 """Most of the time that checkpoints may take."""
 
 
+def can_be_watched(booster: Any) -> bool:
+    """Whether this version of scikit-learn has the method that is watched."""
+    return hasattr(booster, _HOOK)
+
+
 def fit_resumably(booster: Any, features: Any, target: Any) -> None:
     """Fit ``booster`` in place, from the last checkpoint of the job on where there is one.
 

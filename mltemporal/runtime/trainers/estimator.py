@@ -12,6 +12,7 @@ from mltemporal.runtime.evaluation import evaluate, features_of, labels
 from mltemporal.runtime.splitting import hold_out
 from mltemporal.runtime.table import load_table, with_target
 from mltemporal.runtime.trainers import Trained
+from mltemporal.runtime.trainers.resuming import VERBS, how_to_fit
 
 if TYPE_CHECKING:
     import pandas
@@ -76,10 +77,16 @@ _ROW = "__mltemporal_row__"
 
 
 def _fit(job: Job, estimator: Any, features: pandas.DataFrame, target: Any) -> None:
-    control.listen(job, ())
+    resumable = None if target is None else how_to_fit(estimator, len(features))
+    control.listen(job, () if resumable is None else VERBS, stops="it ends with what it has")
     reporting.stage("training")
     try:
-        estimator.fit(features) if target is None else estimator.fit(features, target)
+        if resumable is not None:
+            resumable(estimator, features, target)
+        elif target is None:
+            estimator.fit(features)
+        else:
+            estimator.fit(features, target)
     except (TypeError, ValueError) as error:
         from pandas.api.types import is_numeric_dtype
 

@@ -13,6 +13,7 @@ from mltemporal.model_files import load_model
 from mltemporal.runtime import checkpoint, track
 from mltemporal.runtime.checkpoint import Checkpoint
 from mltemporal.runtime.context import Job
+from mltemporal.specs import Order, Orders
 
 KILLS = 3
 
@@ -45,6 +46,7 @@ def killed_thrice(runner, steps_between: int) -> None:  # type: ignore[no-untype
     for attempt in range(1, KILLS + 1):
         process = runner.start(attempt)
         deadline = time.monotonic() + 90
+        ask_for_checkpoint(runner, attempt)
         while (saved := newest_step(runner)) < reached + steps_between:
             assert process.poll() is None, runner.log.read_text()
             assert time.monotonic() < deadline, runner.log.read_text()
@@ -55,6 +57,12 @@ def killed_thrice(runner, steps_between: int) -> None:  # type: ignore[no-untype
     runner.start(KILLS + 1)
 
 
+def ask_for_checkpoint(runner, attempt: int) -> None:  # type: ignore[no-untyped-def]
+    """Have one saved soon, also where a training of seconds would not save by itself."""
+    order = Order(id=f"order-{attempt}", verb="checkpoint_now", attempt=attempt)
+    runner.storage.put_note("job-1", "orders", Orders(given=(order,)))
+
+
 def newest_step(runner) -> int:  # type: ignore[no-untyped-def]
     entries = runner.storage.get_note("job-1", "checkpoints", list[Checkpoint]) or []
     return int(entries[-1].step or 0) if entries else 0
@@ -63,7 +71,7 @@ def newest_step(runner) -> int:  # type: ignore[no-untyped-def]
 @pytest.fixture
 def table() -> pd.DataFrame:
     random = np.random.default_rng(7)
-    frame = pd.DataFrame(random.normal(size=(6_000, 8)), columns=[f"x{i}" for i in range(8)])
+    frame = pd.DataFrame(random.normal(size=(2_000, 8)), columns=[f"x{i}" for i in range(8)])
     frame["y"] = frame["x0"] * frame["x1"] + np.sin(3 * frame["x2"]) + random.normal(size=len(frame)) / 4
     return frame
 
@@ -92,10 +100,10 @@ def test_a_functions_result_after_three_kills_is_that_of_an_undisturbed_run(runn
 def test_the_baselines_model_after_three_kills_is_that_of_an_undisturbed_run(  # type: ignore[no-untyped-def]
     runner, table: pd.DataFrame
 ) -> None:
-    trainer = runner.code("baseline", {"max_iter": 800, "learning_rate": 0.01, "early_stopping": False})
+    trainer = runner.code("baseline", {"max_iter": 500, "learning_rate": 0.01, "early_stopping": False})
     undisturbed = runner.run(table, trainer, target="y")
     runner.storage.put_note("job-1", "checkpoints", [])
-    killed_thrice(runner, 5)
+    killed_thrice(runner, 1)
     resumed = runner.finish()
 
     assert undisturbed.output.metrics == resumed.output.metrics
@@ -104,6 +112,71 @@ def test_the_baselines_model_after_three_kills_is_that_of_an_undisturbed_run(  #
     predictions = [model.predict(features) for model in models]
     assert np.array_equal(*predictions)
     assert any("resumed after iteration" in line.text for line in resumed.lines if line.event == "note")
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("kind", ["forest", "boosting"])
+def test_an_estimator_that_is_killed_goes_on_and_gives_the_very_same_model(  # type: ignore[no-untyped-def]
+    runner, table: pd.DataFrame, kind: str
+) -> None:
+    from sklearn.ensemble import HistGradientBoostingRegressor, RandomForestRegressor
+
+    estimator = RandomForestRegressor(n_estimators=120, random_state=3)
+    if kind == "boosting":
+        estimator = HistGradientBoostingRegressor(max_iter=400, early_stopping=False, random_state=3)
+    trainer = runner.code("estimator", estimator)
+    runner.ask(table, trainer, target="y")
+    process = runner.start(1)
+    ask_for_checkpoint(runner, 1)
+    deadline = time.monotonic() + 90
+    while not newest_step(runner):
+        assert process.poll() is None, runner.log.read_text()
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    process.kill()
+    process.wait()
+    runner.start(2)
+    resumed = runner.finish()
+    assert any("resumed after" in line.text for line in resumed.lines if line.event == "note"), resumed.log
+
+    from sklearn.base import clone
+
+    from mltemporal.runtime.splitting import hold_out
+
+    seen, _ = hold_out(table, "y", share=0.2, seed=0, stratify=False)
+    plain = clone(estimator).fit(seen.drop(columns=["y"]), seen["y"])
+    features = table.drop(columns=["y"])
+    model = load_model(resumed.output.model, runner.storage)
+    assert plain.get_params() == model.get_params()
+    assert np.array_equal(plain.predict(features), model.predict(features))
+
+
+def test_only_what_resumes_to_the_very_same_model_is_fitted_resumably() -> None:
+    from sklearn import ensemble, linear_model
+    from sklearn.pipeline import make_pipeline
+
+    from mltemporal.runtime.trainers.resuming import how_to_fit
+
+    class Mine(ensemble.RandomForestRegressor):
+        pass
+
+    forest = ensemble.RandomForestRegressor(random_state=1)
+    boosting = ensemble.HistGradientBoostingClassifier()
+    assert how_to_fit(forest, 10)
+    assert how_to_fit(boosting, 10)
+    for other in (
+        ensemble.RandomForestRegressor(),
+        ensemble.RandomForestRegressor(random_state=1, oob_score=True),
+        ensemble.RandomForestClassifier(random_state=1, class_weight="balanced"),
+        ensemble.RandomForestClassifier(random_state=1, warm_start=True),
+        ensemble.HistGradientBoostingRegressor(max_features=0.5),
+        ensemble.HistGradientBoostingRegressor(early_stopping=True, scoring="r2"),
+        ensemble.GradientBoostingRegressor(random_state=1),
+        linear_model.SGDRegressor(random_state=1),
+        make_pipeline(forest),
+        Mine(random_state=1),
+    ):
+        assert how_to_fit(other, 10) is None, other
 
 
 def loaded_from(saved_in: Callable[[], object], job: Job) -> None:
