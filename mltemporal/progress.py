@@ -22,7 +22,7 @@ from typing import Annotated, Any
 
 import msgspec
 
-from mltemporal.specs import ObjectRef
+from mltemporal.specs import ObjectRef, decode
 
 PREFIX = "::mltemporal::"
 MAX_LINE_BYTES = 4096
@@ -72,8 +72,8 @@ def parse_line(text: str) -> Line | None:
     if not prefix or len(prefix) + len(body.encode(errors="replace")) > MAX_LINE_BYTES:
         return None
     try:
-        return msgspec.json.decode(body, type=Line)
-    except (msgspec.DecodeError, RecursionError):
+        return decode(body, Line)
+    except msgspec.DecodeError:
         return None
 
 

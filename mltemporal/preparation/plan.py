@@ -12,7 +12,7 @@ import msgspec
 from mltemporal import steps
 from mltemporal.code import CapturedCode
 from mltemporal.errors import CorruptObject
-from mltemporal.specs import Column, ObjectRef, TrainerRef, decode, encode
+from mltemporal.specs import Column, ObjectRef, TrainerRef, converted, decode, encode
 from mltemporal.steps import Split, Step
 from mltemporal.storage import Storage
 
@@ -173,7 +173,7 @@ def _plain(step: steps.Step) -> dict[str, Any]:
 def _step(stored: Mapping[str, Any]) -> steps.Step:
     kinds = {kind.__name__: kind for kind in _KINDS}
     values = {name: value for name, value in stored.items() if name != "kind"}
-    step: steps.Step = msgspec.convert(values, kinds[stored["kind"]])
+    step: steps.Step = converted(values, kinds[stored["kind"]])
     return step
 
 

@@ -11,13 +11,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
 from mltemporal.dataset.shards import opened_dataset, plan_shards, shard_batches
 from mltemporal.runtime import reporting
 from mltemporal.runtime.context import Job
 from mltemporal.runtime.predicting import PROBABILITY, is_taken
-from mltemporal.specs import Column, DatasetRef, InferenceSpec, ObjectRef, Shard, decode, encode
+from mltemporal.specs import Column, DatasetRef, InferenceSpec, ObjectRef, Shard, converted, decode, encode
 
 if TYPE_CHECKING:
     from mltemporal.profiling.sketches import Sketch, SketchBuilder
@@ -121,7 +119,7 @@ def _compared(
 def _sketches(job: Job, results: Sequence[dict[str, Any]]) -> list[Sketch]:
     from mltemporal.profiling.sketches import Sketch
 
-    refs = [msgspec.convert(each["sketch"], ObjectRef) for each in results if "sketch" in each]
+    refs = [converted(each["sketch"], ObjectRef) for each in results if "sketch" in each]
     with ThreadPoolExecutor(_READERS) as pool:
         return list(pool.map(lambda ref: decode(job.storage.get_bytes(ref), Sketch), refs))
 

@@ -14,7 +14,7 @@ from mltemporal.specs.data import (
     ObjectRef,
     Shard,
 )
-from mltemporal.specs.encoding import decode, encode
+from mltemporal.specs.encoding import converted, decode, encode
 from mltemporal.specs.health import HealthCheck, HealthState, Mended, Notice, Round
 from mltemporal.specs.orders import Answer, Hears, Order, Orders, Rewind
 from mltemporal.specs.request import (
@@ -95,6 +95,7 @@ __all__ = [
     "TrainerRef",
     "TrainingResult",
     "WorkflowState",
+    "converted",
     "decode",
     "encode",
 ]

@@ -3,6 +3,8 @@
 import dataclasses
 import inspect
 import json
+import subprocess
+import sys
 
 import msgspec
 import pytest
@@ -181,3 +183,24 @@ def test_a_status_that_is_final_is_one_of_three() -> None:
 def test_the_words_of_a_status_are_those_that_users_were_told() -> None:
     words = "queued validating starting running paused succeeded failed cancelled"
     assert words.split() == [str(status) for status in JobStatus]
+
+
+def test_threads_that_decode_a_kind_for_the_first_time_at_once_all_get_it() -> None:
+    program = (
+        "import sys, threading\n"
+        "from mltemporal.specs import DatasetRef, JobSpec, TrainerRef, decode, encode\n"
+        "dataset = DatasetRef(fingerprint='', rows=1, columns=())\n"
+        "trainer = TrainerRef(kind='baseline', label='b')\n"
+        "text = encode(JobSpec(key='training-1', name='x', dataset=dataset, trainer=trainer))\n"
+        "sys.setswitchinterval(1e-6)\n"
+        "gate, got = threading.Barrier(8), []\n"
+        "def go():\n"
+        "    gate.wait()\n"
+        "    got.append(decode(text, JobSpec).key)\n"
+        "threads = [threading.Thread(target=go) for _ in range(8)]\n"
+        "[thread.start() for thread in threads]\n"
+        "[thread.join() for thread in threads]\n"
+        "sys.exit(got != ['training-1'] * 8)\n"
+    )
+    ends = [subprocess.run([sys.executable, "-c", program], check=False).returncode for _ in range(8)]
+    assert [0] * 8 == ends
