@@ -83,7 +83,16 @@ class Kernels:
                 continue
             with (self.folder / f"kernel-{number}.log").open("ab") as log:
                 self.running[number] = subprocess.Popen(
-                    [sys.executable, "-m", "faults.driver", str(self.folder), str(number), str(self.number)],
+                    [
+                        sys.executable,
+                        "-X",
+                        "faulthandler",
+                        "-m",
+                        "faults.driver",
+                        str(self.folder),
+                        str(number),
+                        str(self.number),
+                    ],
                     cwd=HERE.parent,
                     env=self.environ,
                     stdin=subprocess.DEVNULL,
