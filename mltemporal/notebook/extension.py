@@ -92,7 +92,8 @@ class _Starting:
 
     def __init__(self) -> None:
         self._outcome = ""
-        self._wait_s = 0.0
+        self._wait_s = START_WAIT_S
+        self._looked = threading.Event()
         self._thread = threading.Thread(
             target=lambda: Context().run(self._start), name="mltemporal-start", daemon=True
         )
@@ -109,9 +110,11 @@ class _Starting:
             settings = process_settings()
             if (before := stack.state(settings)) is not None and is_older(before):
                 self._wait_s = UPGRADE_WAIT_S
+            self._looked.set()
             state = up(settings, tell=told.append)
         except MLTemporalError as error:
             self._outcome = f"the services did not start: {error}"
+            self._looked.set()
         else:
             self._outcome = f"Temporal at {state.temporal_address}" + (
                 state.web_ui and f", Web UI {state.web_ui}"
@@ -120,7 +123,7 @@ class _Starting:
 
     def say(self) -> None:
         """Print what is there, or that it is still coming."""
-        self._thread.join(START_WAIT_S)
+        self._looked.wait(UPGRADE_WAIT_S)  # a look into a file: how long to wait follows from it
         self._thread.join(self._wait_s)
         outcome = self._outcome or "the services are starting; train() waits for them"
         print(f"mltemporal {mltemporal.__version__}: {outcome}")  # noqa: T201

@@ -4,6 +4,7 @@
 """
 
 import os
+import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -150,7 +151,7 @@ def test_a_change_that_does_not_replay_is_caught_before_it_ships(pinned: Setting
     assert "all 1 fit this code" in good.run(pinned, ["replay"])
     bad = OtherBuild.make(tmp_path / "bad", nondeterministic=True)
     said = bad.run(pinned, ["replay"], code=1)
-    assert "FAILS   5 ActivityTaskScheduled" in said
+    assert re.search(r"FAILS +\d+ ActivityTaskScheduled", said)
     assert "1 of 1 do not fit this code" in said
     said = bad.run(pinned, ["versions", "deploy"], code=1)
     assert f"1 of 1 recent workflows do not replay on build {bad.build_id()}: job {job.id} does not" in said

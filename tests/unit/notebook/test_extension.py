@@ -1,6 +1,7 @@
 """The extension, the magics and completion in a real shell; what they call is replaced at the edge."""
 
 import os
+import threading
 
 import pytest
 from IPython.core.completer import provisionalcompleter
@@ -25,7 +26,7 @@ def shell(monkeypatch, plain_shell):
         temporal_address="127.0.0.1:7233",
         web_ui="http://127.0.0.1:8233",
     )
-    monkeypatch.setitem(vars(stack), "up", lambda settings: state)
+    monkeypatch.setitem(vars(stack), "up", lambda settings, tell: state)
     yield plain_shell
     extension.unload(plain_shell)
 
@@ -73,7 +74,7 @@ def test_unloading_leaves_nothing(shell):
 
 
 def test_a_stack_that_cannot_start_is_told_and_loading_goes_on(shell, capsys, monkeypatch):
-    def fail(settings):
+    def fail(settings, tell):
         raise StackError("no disk", "make room")
 
     monkeypatch.setitem(vars(stack), "up", fail)
@@ -82,6 +83,27 @@ def test_a_stack_that_cannot_start_is_told_and_loading_goes_on(shell, capsys, mo
 
     assert "the services did not start: no disk\nNext step: make room" in capsys.readouterr().out
     assert "train" in shell.user_ns
+
+
+def test_services_that_newer_code_took_over_are_told_of_however_long_that_takes(shell, capsys, monkeypatch):
+    up = vars(stack)["up"]
+
+    def take_over(settings, tell):
+        waited.wait(10)
+        tell("mltemporal 0.2.0 took over from 0.1.0; 3 running jobs go on.")
+        return up(settings, tell)
+
+    waited = threading.Event()
+    monkeypatch.setattr(extension, "START_WAIT_S", 0.0)
+    monkeypatch.setitem(vars(stack), "up", take_over)
+    monkeypatch.setitem(
+        vars(stack), "state", lambda settings: up(settings, None)
+    )  # of version 1: is it older?
+    monkeypatch.setattr("mltemporal.stack.succession.is_older", lambda running: waited.set() or True)
+
+    extension.load(shell)
+
+    assert "0.2.0 took over from 0.1.0; 3 running jobs go on.\n" in capsys.readouterr().out
 
 
 def test_the_train_magic_hands_its_arguments_on(shell, monkeypatch):
@@ -123,7 +145,7 @@ def test_an_unknown_command_is_refused(shell, capsys):
     ("text", "expected"),
     [
         ("%mltemporal st", {"status"}),
-        ("%mltemporal ", {"status", "up", "down", "doctor"}),
+        ("%mltemporal ", {"status", "up", "down", "doctor", "versions"}),
         ("%%train frame --ta", {"--target"}),
         (
             "%%train frame --target y --",
