@@ -3,11 +3,13 @@
 The stranger is a real process of another user (`tests/services/stranger.py`) with Temporal's own client.
 """
 
+import base64
 import json
 import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -19,8 +21,11 @@ from services import stranger
 
 import mltemporal
 from mltemporal import session
+from mltemporal.encryption.codec_server import CodecServer
+from mltemporal.encryption.plugin import keyring_of
 from mltemporal.handles import TrainingJob
 from mltemporal.stack import state
+from mltemporal.stack.server import find_binary
 
 CANARY = "canary-4711"
 
@@ -76,6 +81,24 @@ def workflow(world: Any, job: TrainingJob) -> str:
 
 def queue() -> str:
     return session.current().task_queue("local")
+
+
+def test_the_owner_reads_all_of_it_in_temporals_own_tools(world: Any, job: TrainingJob) -> None:
+    running = state(world.settings)
+    assert running is not None
+    keys = keyring_of(world.settings)
+    assert keys is not None
+    show = [str(find_binary()), "workflow", "show", "--address", running.temporal_address]
+    show += ["--workflow-id", workflow(world, job), "--output", "json"]
+    with CodecServer(keys, origins=[running.web_ui]) as server:
+        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+        told = [
+            subprocess.run(show + more, capture_output=True, text=True, timeout=60, check=False).stdout
+            for more in ([], ["--codec-endpoint", server.url], ["--codec-endpoint", f"{server.url}x"])
+        ]
+        server.shutdown()
+    argument = base64.b64encode(b'{"job_id"').decode()
+    assert [False, True, False] == [argument in each for each in told]
 
 
 def test_a_stranger_reads_nothing_of_a_job(world: Any, other: Stranger, job: TrainingJob) -> None:
