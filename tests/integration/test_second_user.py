@@ -97,8 +97,8 @@ def test_the_owner_reads_all_of_it_in_temporals_own_tools(world: Any, job: Train
             for more in ([], ["--codec-endpoint", server.url], ["--codec-endpoint", f"{server.url}x"])
         ]
         server.shutdown()
-    argument = base64.b64encode(b'{"job_id"').decode()
-    assert [False, True, False] == [argument in each for each in told]
+    summary = base64.b64encode(b'"check the dataset"').decode()
+    assert [False, True, False] == [summary in each for each in told]
 
 
 def test_a_stranger_reads_nothing_of_a_job(world: Any, other: Stranger, job: TrainingJob) -> None:
