@@ -51,6 +51,7 @@ _MONITOR: dict[str, Any] = {
     "cancellation_type": workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
 }
 _COMMAND: dict[str, Any] = {
+    "heartbeat_timeout": _SILENCE,
     "start_to_close_timeout": timedelta(seconds=30),
     "schedule_to_close_timeout": timedelta(minutes=2),
     "retry_policy": _AGAIN,
@@ -102,9 +103,12 @@ class JobWorkflow:
         except (ActivityError, asyncio.CancelledError) as error:
             if self._state.stage == "validating" and _type_of(error) == Disowned.__name__:
                 raise  # nothing of that job is this workflow's
-            await self._clean_up(_outcome(job_id, self._state.attempt, error, over=self._time_is_over))
+            ended = _outcome(job_id, self._state.attempt, error, over=self._time_is_over)
+            await self._clean_up(ended)
             if self._time_is_over and not _cancel_requested():
                 raise ApplicationError(_TIME_IS_OVER, non_retryable=True) from error
+            if self._timed and ended.status is JobStatus.CANCELLED:  # also where it was killed in that moment
+                raise asyncio.CancelledError from error
             raise
         await self._clean_up(outcome)
         return outcome
