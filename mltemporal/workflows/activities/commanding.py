@@ -18,6 +18,7 @@ from mltemporal.specs import Answer, Attempt, Command, Hears, Order, Orders, dec
 from mltemporal.specs.orders import ORDERS
 from mltemporal.storage import Storage
 from mltemporal.words import duration
+from mltemporal.workflows.activities.pulse import beating
 from mltemporal.workflows.activities.telling import told_command
 
 _ANSWER_S = 8.0
@@ -45,11 +46,13 @@ class CommandActivities:
             ServiceUnavailable: launcher, database or storage did not answer; retried.
 
         Idempotency: an order is given once by its command's id, and so is its event.
+        Heartbeat: each second.
         """
         job = await asyncio.to_thread(self._database.jobs.get, attempt.job_id)
         told = told_command(command)
         try:
-            answer = await self._carry_out(job, attempt, command)
+            async with beating():
+                answer = await self._carry_out(job, attempt, command)
         except InvalidRequest as refusal:
             await asyncio.to_thread(self._record, job, attempt, command, f"{told} refused: {refusal.what}")
             raise
