@@ -73,3 +73,30 @@ async def test_the_handle(names: dict[str, Any]) -> None:
             assert mltemporal.TrainingResult is type(await job)
         elif line and not line.startswith(ended):
             exec(line.replace("job(7)", f"job({job.id})"), names)
+
+
+def test_commanding_a_job_that_runs(names: dict[str, Any], until: Any) -> None:
+    def fit(data: pd.DataFrame, lr: float = 0.1) -> dict[str, float]:
+        import time
+
+        for step in mltemporal.track(range(4000)):
+            mltemporal.report(lr=mltemporal.params["lr"])
+            mltemporal.checkpoint.save(step)
+            time.sleep(0.05)
+        return {"lr": mltemporal.params["lr"]}
+
+    job = names["job"] = mltemporal.train(names["dataset"], fit, params={"lr": 0.1}, name="commanded")
+    until(lambda: job.progress and job.progress.step)
+    lines = [line.partition("#")[0].strip() for line in snippet("job.set(lr").splitlines()]
+    *running, rewind = [line for line in lines if line]
+
+    for line in running:
+        exec(line, names)
+
+    assert {"lr": 0.01} == job.result(90).value
+    told = [message for message in job.history().query("kind == 'command'").message]
+    assert ["set", "checkpoint_now", "extend", "stop_early"] == [message.split()[0] for message in told]
+    exec(rewind, names)
+    until(lambda: job.status == "running")
+    assert job.stop_early()
+    assert job.result(90).metrics
