@@ -28,7 +28,7 @@ SURFACE = (
         "status",
         "shutdown",
     ),
-    *("report", "track", "checkpoint", "log_artifact", "nest", "Script", "steps"),
+    *("report", "track", "checkpoint", "log_artifact", "params", "should_stop", "nest", "Script", "steps"),
     *(
         "TrainingJob",
         "PreprocessingJob",
@@ -100,7 +100,8 @@ def test_the_call_that_users_know_by_heart_has_the_promised_arguments() -> None:
 
 def test_a_handle_has_the_promised_words() -> None:
     promised = (
-        "status progress url done wait result __await__ cancel pause resume retry logs metrics history "
+        "status progress url done wait result __await__ cancel pause resume retry rewind checkpoint_now "
+        "stop_early extend set logs metrics history "
         "plot timeline artifacts"
     )
     for kind in (mltemporal.TrainingJob, mltemporal.PreprocessingJob, mltemporal.InferenceJob):
