@@ -23,13 +23,15 @@ STEPS = 30
 def settings(tmp_path: Path) -> Iterator[Settings]:
     """A stack of this code, used by this process."""
     settings = load_settings({"MLTEMPORAL_HOME": str(tmp_path / "home"), "MLTEMPORAL_TEMPORAL": "embedded"})
-    stack.up(settings)
-    session.replace(settings)
-    yield settings
-    session.replace(None)
-    stack.down(settings)
-    for path in settings.home.glob("jobs/*/order.json"):  # where a test failed
-        ProcessFolder(path.parent).kill()
+    try:
+        stack.up(settings)
+        session.replace(settings)
+        yield settings
+    finally:
+        session.replace(None)
+        stack.down(settings)
+        for path in settings.home.glob("jobs/*/order.json"):  # where a test failed
+            ProcessFolder(path.parent).kill()
 
 
 def until_released(data: pd.DataFrame, release: str, steps: int) -> int:

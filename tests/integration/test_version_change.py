@@ -38,13 +38,15 @@ def pinned(tmp_path: Path) -> Iterator[Settings]:
             "MLTEMPORAL_MAX_LOCAL_JOBS": str(2 * JOBS),
         }
     )
-    stack.up(settings)
-    session.replace(settings)
-    yield settings
-    session.replace(None)
-    stack.down(settings)
-    for path in settings.home.glob("jobs/*/order.json"):  # where a test failed
-        ProcessFolder(path.parent).kill()
+    try:
+        stack.up(settings)
+        session.replace(settings)
+        yield settings
+    finally:
+        session.replace(None)
+        stack.down(settings)
+        for path in settings.home.glob("jobs/*/order.json"):  # where a test failed
+            ProcessFolder(path.parent).kill()
 
 
 def until_released(data: pd.DataFrame, release: str, steps: int) -> int:
