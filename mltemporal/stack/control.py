@@ -37,8 +37,9 @@ def up(
     """Start the stack of ``settings.home``, or attach to the running one. Idempotent.
 
     A stack of older code is replaced: its services are stopped and started again from this code, while
-    trainings go on. May be called by several processes at once: one of them starts it, all get the same
-    state. A stack that runs is found within milliseconds. With a configured Temporal only a worker is started.
+    trainings go on. May be called by several processes at once: one of them starts it, all get the
+    same state. A stack that runs is found within milliseconds. With a configured Temporal only a worker
+    is started.
 
     Args:
         settings: where everything is.

@@ -94,7 +94,7 @@ def test_commanding_a_job_that_runs(names: dict[str, Any], until: Any) -> None:
         exec(line, names)
 
     assert {"lr": 0.01} == job.result(90).value
-    told = [message for message in job.history().query("kind == 'command'").message]
+    told = job.history().query("kind == 'command'").message
     assert ["set", "checkpoint_now", "extend", "stop_early"] == [message.split()[0] for message in told]
     exec(rewind, names)
     until(lambda: job.status == "running")

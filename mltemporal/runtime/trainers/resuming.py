@@ -30,9 +30,7 @@ def how_to_fit(estimator: Any, rows: int) -> Any:
         return None
     if kind in ("HistGradientBoostingClassifier", "HistGradientBoostingRegressor"):
         stops = estimator.early_stopping is True or (estimator.early_stopping == "auto" and rows > 10_000)
-        whole = (
-            getattr(estimator, "max_features", 1.0) == 1.0
-        )  # or features are drawn in each iteration
+        whole = getattr(estimator, "max_features", 1.0) == 1.0  # or features are drawn in each iteration
         if not whole or not can_be_watched(estimator) or (stops and estimator.scoring != "loss"):
             return None
         return _boost if stops else _boost_to_the_end
