@@ -7,6 +7,7 @@ redirects or captures `sys.stdout` changes nothing. Reports pass a token bucket;
 from __future__ import annotations
 
 import atexit
+import errno
 import io
 import math
 import operator
@@ -28,6 +29,8 @@ _MAX_TEXT_LENGTH = 600  # six bytes a character in JSON at worst, so that a line
 
 _MOST_NOTES = 200
 _LONGEST_NOTE = 10_000
+_FULL_PAUSE_S = 0.2
+
 _notes: list[str] = []
 
 
@@ -194,11 +197,31 @@ def _tell(**fields: Any) -> None:
 
 
 def _writer(descriptor: int) -> Callable[[dict[str, Any]], None]:
+    patience_s = context.STORAGE_PATIENCE_S
+
     def write(fields: dict[str, Any]) -> None:
+        nonlocal patience_s
         for line in _lines(fields):
-            os.write(descriptor, line)
+            try:
+                _write(descriptor, line, patience_s)
+            except OSError:
+                patience_s = 0.0  # it was waited for: the training goes on without its reports
+                raise
+            patience_s = context.STORAGE_PATIENCE_S
 
     return write
+
+
+def _write(descriptor: int, line: bytes, patience_s: float) -> None:
+    """Write the whole line; a full disk is waited for, as a storage that is away is."""
+    deadline = time.monotonic() + patience_s
+    while line:
+        try:
+            line = line[os.write(descriptor, line) :]
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT) or time.monotonic() >= deadline:
+                raise
+            time.sleep(_FULL_PAUSE_S)
 
 
 def _lines(fields: dict[str, Any]) -> list[bytes]:

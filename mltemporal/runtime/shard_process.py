@@ -93,7 +93,8 @@ def main(argv: list[str]) -> int:
 
 
 def _read_orders(orders: queue.SimpleQueue[Shard | None]) -> None:
-    for line in sys.stdin.buffer:
+    # Unbuffered: an interpreter that ends while another thread holds the buffer's lock aborts.
+    for line in open(0, "rb", buffering=0, closefd=False):  # noqa: SIM115
         if not line.strip():
             orders.put(None)
             return

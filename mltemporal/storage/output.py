@@ -19,7 +19,7 @@ from pathlib import Path
 
 import msgspec
 
-from mltemporal.errors import CorruptObject, InvalidRequest
+from mltemporal.errors import CorruptObject, InvalidRequest, ServiceUnavailable
 from mltemporal.specs import decode, encode
 from mltemporal.storage.places import place_of
 from mltemporal.storage.telling import told
@@ -118,7 +118,8 @@ class Output:
                     path.chmod(0o600)
                 self._place.replace(name, path)
         finally:
-            path.unlink(missing_ok=True)
+            with suppress(OSError):  # of a disk that is away: `tidy` removes it, and says so where it cannot
+                path.unlink(missing_ok=True)
 
     def write_text(self, name: str, text: str) -> None:
         """Write a file of text, whole or not at all. Idempotent."""
@@ -169,6 +170,7 @@ class Output:
 
         Raises:
             InvalidRequest: something is there, or the folder cannot be written.
+            ServiceUnavailable: its disk can only be read now.
         """
         self._check_folder()
         names = self.names()
@@ -240,6 +242,11 @@ class Output:
             raise InvalidRequest(
                 f"the output {self.url!r} is no folder: {str(path)!r} is a file", "name a folder"
             )
+        if os.statvfs(path).f_flag & os.ST_RDONLY:
+            raise ServiceUnavailable(
+                f"the output {self.url!r} cannot be written: the disk of {str(path)!r} can only be read",
+                "look whether it has errors, or name another folder",
+            )
         if not os.access(path, os.W_OK | os.X_OK):
             raise InvalidRequest(
                 f"the output {self.url!r} cannot be written: no permission for {str(path)!r}",
@@ -248,11 +255,11 @@ class Output:
 
     @contextmanager
     def _room(self, name: str) -> Iterator[None]:
-        """Translate a full disk only: what else the block raises is its own."""
+        """Translate a disk that takes nothing (more) only: what else the block raises is its own."""
         try:
             yield
         except OSError as error:
-            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
                 raise
             with self._told(f"write {name!r}"):
                 raise

@@ -1,3 +1,4 @@
+import errno
 import math
 import os
 import subprocess
@@ -165,3 +166,29 @@ def test_a_forked_child_reports_too(job: Job, read_lines: Read) -> None:
     steps = [line.step for line in read_lines(done.stdout)]
     assert 1 == steps.count(9999)
     assert 2999 == steps[-1]
+
+
+def test_a_full_disk_is_waited_for_once_and_then_reports_are_left_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    read, write = os.pipe()
+    full = [True, True]
+
+    def out_of_room(descriptor: int, line: bytes) -> int:
+        if full and full.pop():
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return true_write(descriptor, line[:5])  # and not all at once
+
+    true_write = os.write
+    monkeypatch.setattr(os, "write", out_of_room)
+    monkeypatch.setattr(reporting, "_FULL_PAUSE_S", 0.001)
+    say = reporting._writer(write)
+    say({"event": "report", "time": 1.0, "step": 1, "metrics": {"loss": 0.5}})
+    assert os.read(read, 4096).endswith(b"\n")
+
+    full.extend([True] * 100)
+    monkeypatch.setattr(reporting.context, "STORAGE_PATIENCE_S", 0.0)
+    say = reporting._writer(write)
+    with pytest.raises(OSError, match="No space left"):
+        say({"event": "report", "time": 1.0, "step": 2, "metrics": {}})
+    assert 99 == len(full)

@@ -1,5 +1,6 @@
 """Shards side by side: each done once, whatever is killed, and never again in another attempt."""
 
+import json
 import os
 import signal
 import subprocess
@@ -15,9 +16,9 @@ import pytest
 from mltemporal.errors import InvalidRequest
 from mltemporal.progress import Line, parse_line
 from mltemporal.runtime import sharding
-from mltemporal.runtime.context import Job
+from mltemporal.runtime.context import JOB_VARIABLE, Job
 from mltemporal.runtime.failure import FailedElsewhere, failure_of, users_traceback
-from mltemporal.specs import JobSpec, PodOptions, Shard, encode
+from mltemporal.specs import DatasetRef, JobSpec, PodOptions, Shard, TrainerRef, encode
 from mltemporal.storage import Storage
 
 WORK = """
@@ -45,7 +46,7 @@ def write(job, shard):
 ATTEMPT = """
 import sys
 from mltemporal.runtime import context, reporting, sharding, stopping
-from mltemporal.runtime.context import Job
+from mltemporal.runtime.context import JOB_VARIABLE, Job
 from mltemporal.specs import Shard, decode
 from mltemporal.storage import Storage
 
@@ -289,3 +290,29 @@ def test_a_stop_ends_the_processes_and_keeps_what_is_done(storage: Storage, job:
     assert 143 == attempt.end()[0]
     until_gone(working)
     assert [f"shards/{i:07}" for i in range(2)] == storage.note_names(job.key, "shards")
+
+
+def test_a_shard_process_that_is_stopped_while_it_waits_says_nothing(tmp_path: Path) -> None:
+    inherited = {"storage": str(tmp_path), "key": "preprocessing-1", "attempt": 1}
+    dataset = DatasetRef(fingerprint="", rows=1, columns=())
+    spec = JobSpec(
+        key="preprocessing-1", name="x", dataset=dataset, trainer=TrainerRef(kind="steps", label="x")
+    )
+    Storage(str(tmp_path)).put_note("preprocessing-1", "spec", spec)
+    answers, theirs = os.pipe()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "mltemporal.runtime.shard_process", "json:dumps", "shards", str(theirs)],
+        env={**os.environ, JOB_VARIABLE: json.dumps(inherited)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        pass_fds=(theirs,),
+    )
+    os.close(theirs)
+    while len(os.listdir(f"/proc/{process.pid}/task")) < 2:  # its reader waits for an order
+        time.sleep(0.01)
+    process.send_signal(signal.SIGTERM)
+    assert 128 + signal.SIGTERM == process.wait(60)
+    said, _ = process.communicate()
+    os.close(answers)
+    assert b"" == said

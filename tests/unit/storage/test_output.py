@@ -4,6 +4,7 @@ import errno
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -68,12 +69,15 @@ def test_what_a_writer_left_that_was_killed_is_hidden_and_removed(folder: Output
     assert ["train", "train/part-00000.parquet"] == everything_in(folder)
 
 
-def test_a_full_disk_is_told_and_what_the_block_raises_passes(folder: Output) -> None:
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS])
+def test_a_disk_that_takes_nothing_is_told_and_what_the_block_raises_passes(
+    folder: Output, number: int
+) -> None:
     with (
         pytest.raises(ServiceUnavailable, match="could not write 'a'.*\n.*free space"),
         folder.writing("a"),
     ):
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        raise OSError(number, os.strerror(number))
     with pytest.raises(ConnectionError, match="the model's own"), folder.writing("a"):
         raise ConnectionError("the model's own")
 
@@ -169,3 +173,11 @@ def test_more_notes_than_a_page_holds_are_listed(remote: Storage, monkeypatch: p
     for number in range(8):
         remote.put_note("job-1", f"shards/{number:07}", {})
     assert 8 == len(remote.note_names("job-1", "shards"))
+
+
+def test_a_disk_that_can_only_be_read_now_may_be_written_later(tmp_path: Path, monkeypatch: Any) -> None:
+    facts = os.statvfs(tmp_path)
+    read_only = os.statvfs_result((*facts[:8], facts.f_flag | os.ST_RDONLY, *facts[9:]))
+    monkeypatch.setattr(os, "statvfs", lambda path: read_only)
+    with pytest.raises(ServiceUnavailable, match="the disk of .* can only be read"):
+        Output(str(tmp_path / "scores")).check_free()
