@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -296,7 +297,8 @@ def predict(
         shards=shards,
         overwrite=overwrite,
     )
-    fingerprint = launching.fingerprint("inference", ref.fingerprint, inference, named, wanted)
+    same = replace(inference, model=replace(stored, object=found.meaning or stored.object))
+    fingerprint = launching.fingerprint("inference", ref.fingerprint, same, named, wanted)
     check_output(here, place, fingerprint, overwrite=overwrite, force=force)
     job = launching.launch(
         here,

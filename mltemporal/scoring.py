@@ -39,6 +39,18 @@ class FoundModel:
     pipeline: ObjectRef | None = None
     """The fitted steps that made its training data."""
 
+    @property
+    def meaning(self) -> ObjectRef | None:
+        """What makes a model in memory the same in every kernel, which its bytes do not (`code.fingerprints`).
+
+        None where the stored object's hash does.
+        """
+        if self.value is None:
+            return None
+        from mltemporal.code.fingerprints import fingerprint
+
+        return ObjectRef(sha256=fingerprint(self.value).hex(), size_bytes=0, format="meaning")
+
     def store(self, storage: Storage) -> ModelRef:
         """Store it, where it is not, and return where it is. Idempotent.
 

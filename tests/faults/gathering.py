@@ -126,7 +126,7 @@ def _made(job: Any, work: Work) -> dict[str, Any]:
     """What a successful job has left, or what is wrong with it."""
     try:
         result = job.result(10)
-        if work.kind in ("function", "paused"):
+        if work.kind in ("function", "paused", "retried"):
             return {"value": result.value}
         if work.kind == "script":
             return {"value": int(result.artifacts["value.txt"].read_bytes())}

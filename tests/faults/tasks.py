@@ -62,26 +62,33 @@ def witnessed(folder: str) -> Iterator[None]:
         os.close(held)
 
 
-def count(data: Any, *, seed: int, steps: int, pause_s: float, witness: str, fails_at: int = 0) -> Any:
-    """Go on at the last checkpoint, report each step, save it; return the state at the end."""
+def count(
+    data: Any, *, seed: int, steps: int, pause_s: float, witness: str, fails_at: int = 0, repaired: str = ""
+) -> Any:
+    """Go on at the last checkpoint, report each step, save it; return the state at the end.
+
+    Raises at the step ``fails_at``, unless the file ``repaired`` is there.
+    """
+    import os
     import time
 
     import mltemporal
 
     with witnessed(witness):
         state = mltemporal.checkpoint.load() or {"step": 0, "value": seed}
-        for step in range(state["step"] + 1, steps + 1):
+        while state["step"] < steps:
+            if 0 < fails_at <= state["step"] and not os.path.exists(repaired):
+                raise ValueError(f"meant to fail at step {state['step']}")
+            step = state["step"] + 1
             state = {"step": step, "value": advanced(state["value"], step)}
             mltemporal.report(step=step, total=steps, half=step / 2)
             mltemporal.checkpoint.save(state)
-            if step == fails_at:
-                raise ValueError(f"meant to fail at step {step}")
             time.sleep(pause_s)
     return state["value"]
 
 
 SCRIPT = """
-import os, sys, time
+import sys, time
 import mltemporal
 from faults.tasks import advanced, witnessed
 
@@ -95,8 +102,7 @@ with witnessed(asked["witness"]):
         mltemporal.report(step=step, total=asked["steps"], half=step / 2)
         mltemporal.checkpoint.save(state)
         time.sleep(asked["pause_s"])
-with open(os.environ["MLTEMPORAL_OUTPUT_DIR"] + "/value.txt", "w") as file:
-    file.write(str(state["value"]))
+mltemporal.log_artifact(str(state["value"]), "value.txt")
 """
 
 

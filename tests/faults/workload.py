@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from .tasks import counted
 
 KINDS = {
-    "function": 22,
+    "function": 16,
     "script": 12,
     "baseline": 10,
     "estimator": 12,
@@ -17,10 +17,11 @@ KINDS = {
     "fails": 8,
     "cancelled": 7,
     "paused": 7,
+    "retried": 6,
 }
 """How often each kind comes, in a hundred jobs."""
 
-COUNTING = ("function", "script", "paused", "fails", "cancelled")
+COUNTING = ("function", "script", "paused", "retried", "fails", "cancelled")
 """Those that report every step."""
 VARIANTS = 3
 """Baselines and estimators of so many seeds: each has an undisturbed run to be compared with."""
@@ -51,19 +52,20 @@ class Work:
     @property
     def fails_at(self) -> int:
         """The step at which it raises; 0 where it does not."""
-        return self.steps // 2 if self.kind == "fails" else 0
+        return self.steps // 2 if self.kind in ("fails", "retried") else 0
 
     @property
     def reported(self) -> int:
         """The last step that must be reported; 0 where that is not known."""
         if self.kind == "cancelled" or self.kind not in COUNTING:
             return 0
-        return self.fails_at or self.steps
+        return self.fails_at if self.kind == "fails" else self.steps
 
     @property
     def value(self) -> int | None:
         """What it must return, where that can be computed."""
-        return counted(self.seed, self.steps) if self.kind in ("function", "script", "paused") else None
+        counts = self.kind in ("function", "script", "paused", "retried")
+        return counted(self.seed, self.steps) if counts else None
 
 
 def planned(seed: int, jobs: int) -> list[Work]:

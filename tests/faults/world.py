@@ -128,7 +128,7 @@ class World:
         self.mounted: list[Path] = []
         self.healed = threading.Event()
         """Set when the last fault is over: what still lasts ends at once."""
-        for name in ("witness", "told", "clock"):
+        for name in ("witness", "told", "clock", "repaired"):
             (folder / name).mkdir()
         for name in ("permits", "refusals", "surprises"):
             (folder / name).touch()
