@@ -15,8 +15,8 @@ from mltemporal.code.container import Container
 from mltemporal.code.script import Script, arguments, check_list, script_text
 from mltemporal.code.versions import versions_for
 from mltemporal.errors import InvalidTrainer
+from mltemporal.param_values import sounds_secret
 from mltemporal.patterns import check_patterns
-from mltemporal.setting import sounds_secret
 from mltemporal.specs import TrainerRef
 from mltemporal.storage import Storage
 from mltemporal.words import one_line

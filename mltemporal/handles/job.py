@@ -14,8 +14,8 @@ from mltemporal import background, owner, request, restarting
 from mltemporal.errors import InvalidRequest, JobCancelled, JobFailed, ServiceUnavailable
 from mltemporal.handles.presenting import present_launch, presenter
 from mltemporal.handles.reading import Answer, LogText, follow_log, history_frame, metrics_frame
+from mltemporal.param_values import check_values
 from mltemporal.results import Artifacts, StoredFile
-from mltemporal.setting import check_values
 from mltemporal.specs import JobStatus, Progress, encode
 from mltemporal.views import JobView
 from mltemporal.watching import Pulse, Watch, log_lines, read_view

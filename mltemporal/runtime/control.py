@@ -13,10 +13,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from mltemporal.errors import MLTemporalError
+from mltemporal.param_values import told_values
 from mltemporal.runtime import loops, stopping
 from mltemporal.runtime.context import Job
 from mltemporal.runtime.params import params
-from mltemporal.setting import told_values
 from mltemporal.specs import Answer, Hears, Order, Orders
 from mltemporal.specs.orders import ORDERS
 from mltemporal.storage import Storage

@@ -13,7 +13,7 @@ from temporalio import activity
 from mltemporal.database import Database, Event, JobRow
 from mltemporal.errors import InvalidRequest
 from mltemporal.launchers.base import Launcher, Phase
-from mltemporal.setting import check_names, check_values
+from mltemporal.param_values import check_names, check_values
 from mltemporal.specs import Answer, Attempt, Command, Hears, Order, Orders, decode
 from mltemporal.specs.orders import ORDERS
 from mltemporal.storage import Storage

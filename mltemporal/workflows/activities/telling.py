@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from mltemporal.database import JobRow
-from mltemporal.setting import told_values
+from mltemporal.param_values import told_values
 from mltemporal.specs import Command, decode
 from mltemporal.words import clean, duration
 

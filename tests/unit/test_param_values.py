@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from mltemporal.errors import InvalidRequest
-from mltemporal.setting import check_names, check_values, told_values
+from mltemporal.param_values import check_names, check_values, told_values
 
 
 @pytest.mark.parametrize("value", [1, 0.5, "text", True, None, [1, 2], (0.1, "a"), []])
