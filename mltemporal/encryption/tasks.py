@@ -40,6 +40,7 @@ def _why_not(given: ExecuteActivityInput, wanted: bytes) -> str:
     for value in given.args:
         if isinstance(value, RefusedValue):
             return value.why
-    if any(found != wanted for found in opened.get()[: len(given.args)]):
+    found = opened.get()[: len(given.args)]
+    if len(found) < len(given.args) or any(each != wanted for each in found):
         return "it was made for another task"
     return ""

@@ -167,6 +167,8 @@ class JobWorkflow:
     async def _activity(self, name: str, attempt: Attempt, kind: type[T] | None, **options: Any) -> Any:
         """Run an activity that ends, cancelled, when the job's time is over."""
         self._running = workflow.start_activity(name, attempt, result_type=kind, **options)
+        if self._time_is_over:  # while nothing ran that could be ended
+            self._running.cancel()
         try:
             return await self._running
         finally:
