@@ -41,7 +41,7 @@ class FoundModel:
 
     @property
     def meaning(self) -> ObjectRef | None:
-        """What makes a model in memory the same in every kernel, which its bytes do not (`code.fingerprints`).
+        """What makes a model in memory the same in each kernel, which its bytes do not: `code.fingerprints`.
 
         None where the stored object's hash does.
         """
