@@ -11,6 +11,7 @@ from typing import Any
 
 ORDERS = "orders"
 REWINDS = "rewinds"
+EXTENDED = "extended"
 
 LONGEST_PARAMS_BYTES = 4 << 10
 """All that ``set`` may give to a job, as JSON."""
@@ -36,6 +37,15 @@ class Orders:
     """All values that were set, by all attempts."""
     given: tuple[Order, ...] = ()
     """Newest last; none of those before the last launch, retry or rewind."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Extended:
+    """The note ``extended``: the whole time that `extend` gave last; it holds until a retry or rewind."""
+
+    timeout_s: float
+    attempt: int
+    """The one that ran."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -40,6 +40,16 @@ def rewound_to(events: Sequence[Event]) -> Rewind | None:
     return None
 
 
+def started_again(events: Sequence[Event], attempt: int) -> bool:
+    """Return whether a person has had the job started again since that attempt began."""
+    return any(
+        event.attempt >= attempt
+        and event.kind == "command"
+        and (event.message == "retry" or rewind_of(event) is not None)
+        for event in events
+    )
+
+
 def begin_anew(storage: Storage, job: JobRow, events: Sequence[Event]) -> None:
     """Tell the attempts to come where they start. Idempotent: it follows from the events alone.
 

@@ -15,7 +15,7 @@ from mltemporal.errors import InvalidRequest
 from mltemporal.launchers.base import Launcher, Phase
 from mltemporal.param_values import check_names, check_values
 from mltemporal.specs import Answer, Attempt, Command, Hears, Order, Orders, decode
-from mltemporal.specs.orders import ORDERS
+from mltemporal.specs.orders import EXTENDED, ORDERS, Extended
 from mltemporal.storage import Storage
 from mltemporal.words import duration
 from mltemporal.workflows.activities.pulse import beating
@@ -61,7 +61,10 @@ class CommandActivities:
 
     async def _carry_out(self, job: JobRow, attempt: Attempt, command: Command) -> str:
         if command.verb == "extend":
-            return f"it may take {duration(command.timeout_s or 0.0)} in all"
+            # The workflow keeps the time; one that replaces it reads it here.
+            extended = Extended(timeout_s=command.timeout_s or 0.0, attempt=attempt.number)
+            await asyncio.to_thread(self._storage.put_note, job.key, EXTENDED, extended)
+            return f"it may take {duration(extended.timeout_s)} in all"
         launcher, name = self._launchers.get(job.spec.backend), f"{job.key}-{attempt.number}"
         if launcher is None:
             raise InvalidRequest(f"this worker has no backend {job.spec.backend!r}", "run one that has it")

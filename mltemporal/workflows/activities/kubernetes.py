@@ -26,7 +26,7 @@ from mltemporal.specs import (
 )
 from mltemporal.storage import Storage
 from mltemporal.words import shortened
-from mltemporal.workflows.activities.beginning import begin_anew, check_owner
+from mltemporal.workflows.activities.beginning import begin_anew, check_owner, started_again
 from mltemporal.workflows.activities.follower import Follower
 from mltemporal.workflows.activities.payloads import fitting
 from mltemporal.workflows.activities.pulse import beating
@@ -75,8 +75,10 @@ class JobActivities:
                 raise
 
     def _announce(self, job: JobRow, attempt: Attempt) -> None:
-        if attempt.fresh:
-            begin_anew(self._storage, job, self._database.jobs.events(job.id))
+        if attempt.fresh and attempt.number > job.attempt:  # not one that a new workflow takes over
+            events = self._database.jobs.events(job.id)
+            if started_again(events, job.attempt):
+                begin_anew(self._storage, job, events)
         self._database.jobs.start_attempt(job.id, attempt.number)
         self._database.jobs.set_status(job.id, JobStatus.STARTING, "starting the process")
 

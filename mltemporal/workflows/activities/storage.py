@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
+from collections.abc import Sequence
 
 from temporalio import activity
 
-from mltemporal.database import Database, JobRow
+from mltemporal.database import Database, Event, JobRow
 from mltemporal.errors import InvalidDataset
 from mltemporal.specs import Attempt, JobPlan, JobSpec, JobStatus
+from mltemporal.specs.orders import EXTENDED, Extended
 from mltemporal.storage import Storage
-from mltemporal.workflows.activities.beginning import check_owner, rewound_to
+from mltemporal.workflows.activities.beginning import check_owner, rewound_to, started_again
 from mltemporal.workflows.activities.pulse import beating
 
 ADOPT_NOTE = "adopt"
@@ -48,21 +50,32 @@ class StorageActivities:
 
         job = self._database.jobs.get(job_id)
         check_owner(job)
-        if rewound_to(self._database.jobs.events(job_id)) is None:
+        events = self._database.jobs.events(job_id)
+        if rewound_to(events) is None:
             self._database.jobs.set_status(job_id, JobStatus.VALIDATING, "checking the dataset")
             trains = job.kind == "training"  # the target of a preprocessing may be made by its steps
             validate(job.spec.dataset, target=job.spec.target if trains else None, storage=self._storage)
             if trains:
                 self._check_expectations(job.spec)
-        before = job.attempt - 1 if self._adopts(job) else job.attempt
+        before = job.attempt - 1 if self._adopts(job, events) else job.attempt
         return JobPlan(
-            job_id=job_id, retries=job.spec.retries, timeout_s=job.spec.timeout_s, attempts_before=before
+            job_id=job_id,
+            retries=job.spec.retries,
+            timeout_s=self._time_s(job, events),
+            attempts_before=before,
         )
 
-    def _adopts(self, job: JobRow) -> bool:
+    def _time_s(self, job: JobRow, events: Sequence[Event]) -> float:
+        """Return the job's whole time; what `extend` gave outlives a workflow that was replaced."""
+        extended = self._storage.get_note(job.key, EXTENDED, Extended)
+        if extended is None or started_again(events, extended.attempt):
+            return job.spec.timeout_s
+        return extended.timeout_s
+
+    def _adopts(self, job: JobRow, events: Sequence[Event]) -> bool:
         """Whether the newest attempt still runs, or ended well: its workflow was replaced over its head."""
         left = self._storage.get_note(job.key, ADOPT_NOTE, Attempt)
-        if left is None or left.number != job.attempt:
+        if left is None or left.number != job.attempt or started_again(events, left.number):
             return False
         newest = self._database.jobs.attempts(job.id)[-1]
         return newest["finished_at"] is None or newest["phase"] == JobStatus.SUCCEEDED
