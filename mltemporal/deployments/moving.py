@@ -44,6 +44,7 @@ async def unfit(here: WorkersSession, queues: Sequence[str]) -> list[Replayed]:
 async def move_over(here: WorkersSession, queues: Sequence[str]) -> None:
     """Replace each open workflow that does not fit the code at hand; the others need nothing.
 
+    One whose replay is not done in time may fit: it is left alone.
     What fails is logged, and the rest is done. Idempotent: a new workflow fits.
     """
     from temporalio.service import RPCError
@@ -54,6 +55,9 @@ async def move_over(here: WorkersSession, queues: Sequence[str]) -> None:
     async for found in replay(client, opened, here.database):
         count += 1
         if found.ok:
+            continue
+        if not found.in_time:
+            log.warning("%s is left as it is: %s; see `mltemporal replay`", found.label, found.reason)
             continue
         log.warning("%s", found)
         try:

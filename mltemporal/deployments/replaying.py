@@ -27,7 +27,7 @@ _replaying: ContextVar[bool] = ContextVar("replaying", default=False)
 AT_ONCE = 4
 _LONGEST_REASON = 300
 _WITHIN_S = 30.0
-"""A replay takes milliseconds; one that takes so long hangs."""
+"""A replay takes milliseconds; one that takes so long hangs, or the machine does."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +49,8 @@ class Replayed:
     """Why it does not fit; empty where it does."""
     readable: bool = True
     """Whether this process has the keys to what the workflow was started with."""
+    in_time: bool = True
+    """Whether the replay came to an end; otherwise it only is not known to fit."""
 
     @property
     def ok(self) -> bool:
@@ -199,7 +201,11 @@ async def _replayed(
             f"Temporal does not give the history of {execution.id!r}: {error.message}",
             "run `mltemporal doctor`",
         ) from error
-    event, reason = await asyncio.create_task(misfit(engine, history))  # a context of its own
+    in_time = True
+    try:
+        event, reason = await asyncio.create_task(misfit(engine, history))  # a context of its own
+    except TimeoutError:
+        in_time, event, reason = False, "", f"the replay did not end within {_WITHIN_S:.0f} s"
     return Replayed(
         workflow_id=execution.id,
         run_id=execution.run_id,
@@ -210,6 +216,7 @@ async def _replayed(
         event=event,
         reason=reason,
         readable=await _readable(client, history),
+        in_time=in_time,
     )
 
 
@@ -229,13 +236,15 @@ async def _readable(client: Client, history: WorkflowHistory) -> bool:
 
 
 async def misfit(engine: Replayer, history: WorkflowHistory) -> tuple[str, str]:
-    """Return the event that does not fit and why; two empty texts where the whole history fits."""
+    """Return the event that does not fit and why; two empty texts where the whole history fits.
+
+    Raises:
+        TimeoutError: it hangs, or the machine is too busy to say.
+    """
     _replaying.set(True)
     try:
         async with asyncio.timeout(_WITHIN_S):
             result = await engine.replay_workflow(history, raise_on_replay_failure=False)
-    except TimeoutError:
-        return "", f"the replay did not end within {_WITHIN_S:.0f} s"
     except (RuntimeError, ValueError) as error:  # what the SDK raises for what is no history of ours
         return "", _one_line(str(error))
     if result.replay_failure is None:

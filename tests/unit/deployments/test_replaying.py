@@ -7,7 +7,8 @@ import pytest
 from temporalio.client import WorkflowHistory
 from temporalio.converter import DataConverter
 
-from mltemporal.deployments.replaying import Replayed, _readable, misfit, replayer
+from mltemporal.deployments import replaying
+from mltemporal.deployments.replaying import Replayed, _readable, misfit, replay, replayer
 from mltemporal.encryption.keyring import home_keyring
 from mltemporal.encryption.plugin import plugin_with
 
@@ -79,3 +80,17 @@ def test_only_a_closed_history_that_cannot_be_read_says_nothing_of_the_code(
     )
     assert expected == found.misfit
     assert repr(found).startswith("job 3 ")
+
+
+async def test_a_replay_that_does_not_end_in_time_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def stored() -> WorkflowHistory:
+        return history(STORED.read_text())
+
+    asked = client()
+    asked.get_workflow_handle = lambda *_, **__: SimpleNamespace(fetch_history=stored)
+    execution = SimpleNamespace(id="a", run_id="b", workflow_type="TrainingWorkflow", status=None)
+    assert [True] == [found.ok and found.in_time async for found in replay(asked, [execution])]
+    monkeypatch.setattr(replaying, "_WITHIN_S", 0.0)
+    (found,) = [found async for found in replay(asked, [execution])]
+    assert not found.in_time
+    assert "the replay did not end within 0 s" == found.reason
