@@ -9,10 +9,11 @@ from __future__ import annotations
 import pickle
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from typing import Any
 
-from mltemporal.errors import CorruptObject, NotFound
+from mltemporal.errors import CorruptObject, MLTemporalError, NotFound
 from mltemporal.runtime import context, control, loops, reporting, stopping
 from mltemporal.runtime.context import Job
 from mltemporal.specs import ObjectRef, Rewind
@@ -35,16 +36,20 @@ class Checkpoint:
     time: float
     """Seconds since the epoch."""
     loop: int | None = None
-    """Of a checkpoint of whole items of `track`: the loop's number …"""
+    """Of a checkpoint in a loop of `track`: the fields of its `loops.Position`, whose number this is."""
     done: int = 0
     total: int | None = None
+    whole: bool = True
+    place: str = ""
+    item: str = ""
 
 
 def save(obj: Any, step: int | None = None) -> None:
     """Keep ``obj`` (anything that cloudpickle takes) for the next attempt.
 
     It appears whole or not at all; of a job's checkpoints the last few are kept. Within a loop of `track` it
-    counts as the state after the item in which it is saved, where the next attempt's loop goes on.
+    counts as the state after the item in which it is saved, where the next attempt's loop goes on: save once
+    an item, at the end of its body.
 
     A job that is asked to end while its code saves regularly goes on to its next checkpoint, where that is
     soon (within half of its grace), and ends there.
@@ -87,26 +92,37 @@ def on_stop(state: Callable[[], Any]) -> None:
 def _save(job: Job, obj: Any, step: int | None) -> None:
     now = time.time()
     loop = loops.current()
-    done = loop.saved() if loop is not None else None
+    position = loop.saved() if loop is not None else None
     if step is None and loop is not None:
-        step = loop.done if done is None else done
-    saved = Checkpoint(
-        object=_store(job, obj, now),
-        step=step,
-        attempt=job.attempt,
-        time=now,
-        loop=None if loop is None or done is None else loop.number,
-        done=done or 0,
-        total=None if loop is None else loop.total,
+        step = loop.done if position is None else loop.done + loop.inside
+    saved = _placed(
+        Checkpoint(object=_store(job, obj, now), step=step, attempt=job.attempt, time=now), position
     )
     before = _entries(job)
     kept = [*holding(before, job.rewinds), saved][-max(1, job.spec.checkpoints_kept) :]
     job.storage.put_note(job.key, _NOTE, kept)
+    if loop is not None and position is not None and not position.whole:
+        loop.once_ended(lambda: _is_whole(job, saved, loop))
     _rhythm.beat()
     control.saved(step)
-    for entry in before:
-        if entry not in kept:
-            job.storage.discard(entry.object)
+    for old in before:
+        if old not in kept:
+            job.storage.discard(old.object)
+
+
+def _placed(entry: Checkpoint, position: loops.Position | None) -> Checkpoint:
+    if position is None:
+        return entry
+    fields = vars(position).copy()
+    return replace(entry, loop=fields.pop("number"), **fields)
+
+
+def _is_whole(job: Job, saved: Checkpoint, loop: loops.Loop) -> None:
+    """The item in which it was saved has ended: say so in the note."""
+    whole = _placed(saved, loop.position())
+    with suppress(MLTemporalError), stopping.uninterrupted():  # the next one is known to be whole anyway
+        kept = [whole if entry == saved else entry for entry in _entries(job)]
+        job.storage.put_note(job.key, _NOTE, kept)
 
 
 class _Rhythm:
@@ -157,10 +173,15 @@ def load() -> Any:
         except (CorruptObject, NotFound) as error:
             reporting.note(f"a checkpoint was left out: {error.what}")
             continue
-        at = None if entry.loop is None else loops.Position(entry.loop, entry.done, entry.total)
-        loops.loaded(at)
+        loops.loaded(_position(entry))
         return state
     return None
+
+
+def _position(entry: Checkpoint) -> loops.Position | None:
+    if entry.loop is None:
+        return None
+    return loops.Position(entry.loop, entry.done, entry.total, entry.whole, entry.place, entry.item)
 
 
 def holding(entries: list[Checkpoint], rewinds: Sequence[Rewind]) -> list[Checkpoint]:

@@ -26,9 +26,12 @@ def track(
     progress bar on standard error.
 
     Of a job that was interrupted, the loop goes on after the item in which the checkpoint was saved that
-    the code has loaded, and says so: save at the end of the loop's body. It begins at its beginning where
-    no checkpoint was loaded, where ``initial`` is given or the range begins later, and where ``iterable``
-    is no sequence. `job.stop_early` ends it before the next item.
+    the code has loaded, and says so: save once, at the end of the loop's body. A save counts as the end of
+    an item as soon as one item in which it was the only one has ended; killed in the first such item, the
+    loop goes on with that item, not after it. It begins at its beginning where no checkpoint was loaded or
+    it was saved in a loop inside this one or elsewhere more than once in an item, where ``initial`` is given,
+    ``total`` is another number than that of the items or the range begins later, where another item stands
+    in that place now, and where ``iterable`` is no sequence. `job.stop_early` ends it before the next item.
 
     Args:
         iterable: what is gone through.
@@ -38,7 +41,7 @@ def track(
             ``range(40, 100)`` it is 40 of 100, so that a loop resumed at its checkpoint counts right.
             Given (0, too), no item of ``iterable`` is left out.
     """
-    resumes = initial is None and isinstance(iterable, Sequence)
+    resumes = initial is None and isinstance(iterable, Sequence) and total in (None, len(iterable))
     if isinstance(iterable, range) and iterable.step == 1 and iterable.start >= 0:
         resumes = resumes and iterable.start == 0
         initial = iterable.start if initial is None else initial
@@ -58,11 +61,12 @@ def _counted(
     in_job = context.current() is not None
     if in_job and desc:
         reporting.stage(desc)
-    if resumes and (done := loops.resumed_at(total)):
-        before, iterable = done, islice(iterable, done, None)
-        reporting.note(f"the loop goes on after item {done:,}{_of(total)}, where its checkpoint was saved")
+    place = ""
+    if resumes and isinstance(iterable, Sequence) and (position := loops.resumed_at(total)):
+        before, place = _goes_on(iterable, position)
+        iterable = islice(iterable, before, None)
     started = shown_at = time.monotonic()
-    loop = loops.begin(before, total)
+    loop = loops.begin(before, total, place)
     try:
         if in_job:
             reporting.report(step=loop.done, total=total)
@@ -71,10 +75,9 @@ def _counted(
             if control.should_stop():
                 break
             reports = reporting.reports()
-            loop.inside, loop.saves = True, 0
+            loop.begin_item(item, sys._getframe().f_back)  # noqa: SLF001 - it asks for the next
             yield item
-            loop.inside = False
-            loop.done += 1
+            loop.end_item()
             told = in_job and reporting.reports() != reports  # the loop's own reports carry its count
             if not told and (now := time.monotonic()) - shown_at >= _REPORT_EVERY_S:
                 shown_at = now
@@ -86,6 +89,23 @@ def _counted(
         _show(in_job, desc, loop, before, time.monotonic() - started)
         if not in_job:
             sys.stderr.write("\n")
+
+
+def _goes_on(items: Sequence[T], position: loops.Position) -> tuple[int, str]:
+    """Return how many items are left out, and where in the body a save ends an item; says so."""
+    done, of = position.done, _of(position.total)
+    if not position.fits(items):
+        reporting.note(
+            f"the loop begins anew: item {done:,}{of} is another than when its checkpoint was saved"
+        )
+        return 0, ""
+    if not position.whole:
+        reporting.note(
+            f"the loop goes on with item {done + 1:,}{of}: its checkpoint may be of the middle of it"
+        )
+    elif done:
+        reporting.note(f"the loop goes on after item {done:,}{of}, where its checkpoint was saved")
+    return done, position.place
 
 
 def _show(in_job: bool, desc: str, loop: loops.Loop, before: int, took_s: float) -> None:

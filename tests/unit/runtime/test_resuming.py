@@ -190,10 +190,13 @@ def loaded_from(saved_in: Callable[[], object], job: Job) -> None:
 
 def in_loop(items: int, at: int, saves: int = 1) -> None:
     for item in track(range(items)):
-        if item == at:
-            for _ in range(saves):
-                checkpoint.save("state")
+        if item == at + 1:
             break
+        if item == at and saves == 2:
+            checkpoint.save("state")
+            checkpoint.save("state")
+        elif item == at:
+            checkpoint.save("state")
 
 
 def test_a_loop_goes_on_after_the_item_in_which_its_checkpoint_was_saved(job: Job) -> None:
@@ -203,7 +206,13 @@ def test_a_loop_goes_on_after_the_item_in_which_its_checkpoint_was_saved(job: Jo
 
 
 def test_a_list_is_gone_through_from_there_too_and_what_is_no_sequence_from_its_beginning(job: Job) -> None:
-    loaded_from(lambda: in_loop(4, 1), job)
+    def spell() -> None:
+        for letter in track(["a", "b", "c", "d"]):
+            if letter == "c":
+                break
+            checkpoint.save(letter)
+
+    loaded_from(spell, job)
     assert ["c", "d"] == list(track(["a", "b", "c", "d"]))
     loaded_from(lambda: in_loop(4, 1), job)
     assert ["a", "b", "c", "d"] == list(track(iter("abcd"), total=4))
@@ -247,3 +256,73 @@ def test_only_the_loop_that_saved_goes_on(job: Job) -> None:
     loaded_from(second_saves, job)
     assert list(range(10)) == list(track(range(10)))
     assert [7, 8, 9] == list(track(range(10)))
+
+
+def test_a_first_item_that_did_not_end_is_gone_through_again(job: Job) -> None:
+    def killed() -> None:
+        for item in track(range(10)):
+            if item == 2:
+                checkpoint.save("state")
+                break  # as if killed: the item did not end
+
+    loaded_from(killed, job)
+    assert list(range(2, 10)) == list(track(range(10)))
+
+
+def test_once_an_item_ended_a_save_in_that_place_ends_the_next_in_later_attempts_too(job: Job) -> None:
+    def killed_at(last: int) -> None:
+        for item in track(range(10)):
+            checkpoint.save(item)
+            if item == last:
+                break
+
+    loaded_from(lambda: killed_at(3), job)
+    killed_at(4)
+    loaded_from(lambda: None, job)
+    assert [5, 6, 7, 8, 9] == list(track(range(10)))
+
+
+def train_fold(last: int) -> None:
+    for epoch in range(5):
+        if epoch == last:
+            checkpoint.save("state")
+
+
+@pytest.mark.parametrize("deep", [True, False], ids=["in a function", "in the body"])
+def test_nothing_is_left_out_where_a_loop_inside_an_item_saves(job: Job, deep: bool) -> None:
+    def nested() -> None:
+        for fold in track(range(5)):
+            if fold == 2:
+                break
+            if deep:
+                train_fold(1)
+                continue
+            for epoch in range(5):
+                if epoch == 1:
+                    checkpoint.save("state")
+
+    loaded_from(nested, job)
+    assert list(range(5)) == list(track(range(5)))
+
+
+def test_a_save_in_another_place_than_the_usual_does_not_end_an_item(job: Job) -> None:
+    def killed() -> None:
+        for item in track(range(6)):
+            if item == 4:
+                checkpoint.save("early")
+                break
+            checkpoint.save("at the end")
+
+    loaded_from(killed, job)
+    assert [4, 5] == list(track(range(6)))
+
+
+def test_an_offset_of_the_codes_own_is_not_applied_twice(job: Job) -> None:
+    loaded_from(lambda: in_loop(10, 3), job)
+    items = list(range(10))
+    assert [4, 5, 6, 7, 8, 9] == list(track(items[4:], total=len(items)))
+
+
+def test_a_list_in_another_order_is_gone_through_from_its_beginning(job: Job) -> None:
+    loaded_from(lambda: in_loop(4, 1), job)
+    assert [3, 2, 0, 1] == list(track([3, 2, 0, 1]))
