@@ -82,6 +82,12 @@ class Mender:
             ("workflows without a job", self._workflows),
         )
 
+    async def mend_processes(self) -> Deeds:
+        """Stop what runs for ended jobs, and nothing else; raises nothing."""
+        return await self._mended(
+            ("processes of ended jobs", lambda deeds: processes.stop_ended(self._here, self._grace_s, deeds))
+        )
+
     async def _mended(self, *parts: tuple[str, Callable[[Deeds], Awaitable[None]]]) -> Deeds:
         deeds = Deeds()
         for name, part in parts:

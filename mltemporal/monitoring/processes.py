@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 
-from mltemporal.database import JobRow
-from mltemporal.errors import MLTemporalError
+from mltemporal.database import Database, JobRow
+from mltemporal.errors import MLTemporalError, NotFound
 from mltemporal.launchers.base import Launcher
 from mltemporal.monitoring.deeds import Deeds
 from mltemporal.monitoring.surroundings import WorkersSession
 from mltemporal.stack import doctor_cluster
+from mltemporal.workflows.activities.recording import record_output
 
 CONTEXT_S = 7 * 86_400.0
 """How long a launch context of a job that this database does not know is kept: it may be another's."""
@@ -42,14 +44,42 @@ async def remove(here: WorkersSession, grace_s: float, deeds: Deeds) -> None:
             deeds.failed.append(f"what runs on {backend!r} cannot be looked for: {error.what}")
 
 
+async def stop_ended(here: WorkersSession, grace_s: float, deeds: Deeds) -> None:
+    """Stop and delete what runs for a job that has ended, past the grace; its last words are recorded.
+
+    Whose job this database does not know, and what was kept for a start, is left to `remove`.
+
+    Idempotency: several may do it at once.
+    """
+    for backend, launcher in here.launchers.items():
+        if backend == "kubernetes" and not doctor_cluster.is_configured(here.settings):
+            continue
+        try:
+            names = await launcher.names()  # before the rows: what a retry starts meanwhile is not among them
+        except MLTemporalError as error:
+            deeds.failed.append(f"what runs on {backend!r} cannot be looked for: {error.what}")
+            continue
+        found = [
+            (name, row)
+            for name in names
+            if (row := await asyncio.to_thread(here.database.leftovers.of_key, name.rpartition("-")[0]))
+            and _ended(row, grace_s)
+        ]
+        await asyncio.gather(
+            *(
+                _end(launcher, _called(backend, name, row), name, row, deeds, database=here.database)
+                for name, row in found
+            )
+        )
+
+
 async def _of_backend(
     here: WorkersSession, backend: str, launcher: Launcher, grace_s: float, deeds: Deeds
 ) -> None:
-    what = "Kubernetes Job" if backend == "kubernetes" else "process"
     for name in await launcher.names():
         row = await asyncio.to_thread(here.database.leftovers.of_key, name.rpartition("-")[0])
         if row is None or _ended(row, grace_s):
-            await _end(launcher, f"the {what} {name!r} of {_whose(row)}", name, row, deeds)
+            await _end(launcher, _called(backend, name, row), name, row, deeds, database=here.database)
     for key, since in (await launcher.kept()).items():
         row = await asyncio.to_thread(here.database.leftovers.of_key, key)
         kept_s = time.time() - since  # a job that is just being started again has kept it a moment ago
@@ -62,18 +92,36 @@ def _ended(row: JobRow, grace_s: float) -> bool:
     return row.status.final and time.time() - (row.finished_at or 0.0) > grace_s
 
 
-async def _end(launcher: Launcher, called: str, name: str, row: JobRow | None, deeds: Deeds) -> None:
+async def _end(
+    launcher: Launcher, called: str, name: str, row: JobRow | None, deeds: Deeds, *, database: Database
+) -> None:
     try:
         seen = await launcher.find(name)
         if seen is None:
             return
-        if not seen.phase.final:
-            await launcher.stop(name, _UNKNOWN_GRACE_S if row is None else row.spec.grace_s)
+        grace_s = _UNKNOWN_GRACE_S if row is None else row.spec.grace_s
+        await asyncio.gather(_last_words(launcher, name, row, database), launcher.stop(name, grace_s))
         await launcher.delete(name)
     except MLTemporalError as error:
         deeds.failed.append(f"{called} could not be ended: {error.what}")
         return
     deeds.done.append(f"{'removed' if seen.phase.final else 'stopped and removed'} {called}")
+
+
+async def _last_words(launcher: Launcher, name: str, row: JobRow | None, database: Database) -> None:
+    """Record what the attempt says until it has ended, and that it has."""
+    if row is None:
+        return
+    attempt = int(name.rpartition("-")[2])
+    with suppress(NotFound):  # somebody else has removed it
+        end = await record_output(database, launcher, row, attempt)
+        reason = row.error or end.reason
+        await asyncio.to_thread(database.jobs.end_attempt, row.id, attempt, phase=row.status, reason=reason)
+
+
+def _called(backend: str, name: str, row: JobRow | None) -> str:
+    what = "Kubernetes Job" if backend == "kubernetes" else "process"
+    return f"the {what} {name!r} of {_whose(row)}"
 
 
 def _whose(row: JobRow | None) -> str:

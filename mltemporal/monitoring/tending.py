@@ -1,16 +1,19 @@
-"""What each worker sees to beside its work: that a job which the record calls live has a workflow that runs.
+"""What each worker sees to beside its work: a live job has a workflow that runs, an ended one no process.
 
 So the status that a person reads is the truth some seconds after the services are back, also where nobody
 has called `monitor`. One query for Temporal's running workflows and one for the live jobs a round; only
-where the two differ is anything asked about a single job.
+where the two differ is anything asked about a single job. What runs is known to the launchers; only what
+they name is looked up.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable
 
 from mltemporal.errors import MLTemporalError
+from mltemporal.monitoring.deeds import Deeds
 from mltemporal.monitoring.mending import Mender
 from mltemporal.monitoring.strays import running
 from mltemporal.monitoring.surroundings import WorkersSession
@@ -31,9 +34,19 @@ async def tend(here: WorkersSession, storage: Storage, *, every_s: float = EVERY
     Idempotency: several workers may do it at once.
     """
     mender = Mender(here, storage, grace_s=GRACE_S, watched_s=WATCHED_S, name="a worker")
+
+    async def jobs() -> Deeds:
+        return await mender.mend_jobs(known=await running(here))
+
+    async with asyncio.TaskGroup() as both:  # stopping a process takes its grace: no status waits for that
+        both.create_task(_again_and_again(jobs, every_s))
+        both.create_task(_again_and_again(mender.mend_processes, every_s))
+
+
+async def _again_and_again(look: Callable[[], Awaitable[Deeds]], every_s: float) -> None:
     while True:
         try:
-            deeds = await mender.mend_jobs(known=await running(here))
+            deeds = await look()
             for told in (*deeds.done, *deeds.failed):
                 log.info("%s", told)
         except MLTemporalError as error:

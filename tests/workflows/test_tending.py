@@ -26,27 +26,50 @@ def session(world) -> WorkersSession:
     return WorkersSession(world.settings, world.client, world.database, {"local": launcher})
 
 
+SAYS_GOODBYE = """
+import signal, time
+def end(*_):
+    print("goodbye", flush=True)
+    raise SystemExit(1)
+signal.signal(signal.SIGTERM, end)
+print("up", flush=True)
+time.sleep(600)
+"""
+
+
+@asynccontextmanager
+async def tending(world):
+    """What a worker sees to beside its work."""
+    task = asyncio.create_task(tend(session(world), world.storage, every_s=0.2))
+    try:
+        yield
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
 @asynccontextmanager
 async def tended(world):
     """A worker, and what it sees to beside its work."""
-    async with world.worker():
-        task = asyncio.create_task(tend(session(world), world.storage, every_s=0.2))
-        try:
-            yield
-        finally:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
+    async with world.worker(), tending(world):
+        yield
 
 
-def age(world, row) -> None:
+async def stopped(world) -> None:
+    """Stop what is left, where a test is not about that."""
+    async with tending(world):
+        await until(lambda: not list(world.settings.home.glob("jobs/*/order.json")))
+
+
+def age(world, row, by_s: float = GRACE_S) -> None:
     """Have everything that happened to the job have happened before the grace."""
     with world.database.writing() as connection:
         for table, column, of in (
             (tables.jobs, "created_at", tables.jobs.c.id),
             (tables.events, "time", tables.events.c.job_id),
         ):
-            older = {column: table.c[column] - GRACE_S}
+            older = {column: table.c[column] - by_s}
             connection.execute(sa.update(table).where(of == row.id).values(older))
 
 
@@ -79,9 +102,37 @@ async def test_a_job_whose_workflow_was_terminated_is_said_to_have_failed(world)
         await handle.terminate("by an administrator")
         await until(lambda: world.database.jobs.get(row.id).status is JobStatus.FAILED)
     assert "was terminated in Temporal" in world.database.jobs.get(row.id).error
-    launcher = session(world).launcher("local")
-    await launcher.stop(f"{row.key}-1", 5.0)
-    await launcher.delete(f"{row.key}-1")
+    await stopped(world)
+
+
+async def test_the_process_of_a_job_whose_workflow_was_terminated_is_stopped_and_its_last_words_are_kept(
+    world,
+):
+    async with tended(world), tending(world):  # two workers at once do no harm
+        row, handle = await world.submit(SAYS_GOODBYE)
+        await until(lambda: world.database.progress.log(row.id))
+        await handle.terminate("by an administrator")
+        await until(lambda: world.database.jobs.get(row.id).status is JobStatus.FAILED)
+        await until(lambda: not world.process(row).exists)
+    said = "".join(text for _, _, text in world.database.progress.log(row.id))
+    assert said.startswith("up\ngoodbye\n")
+    (attempt,) = world.database.jobs.attempts(row.id)
+    assert attempt["finished_at"] is not None
+    assert "was terminated in Temporal" in attempt["reason"]
+
+
+async def test_what_starts_for_a_job_that_is_live_again_is_not_stopped(world):
+    async with tended(world):
+        row, handle = await world.submit("raise ValueError('no')", retries=0)
+        with suppress(WorkflowFailureError):
+            await handle.result()
+        age(world, row)
+        launcher = LocalLauncher(world.settings.home, world.settings.storage_url, 2, world.database.id)
+        launcher.prepare(row.key)
+        assert world.database.jobs.reopen(row.id, by="me", told="retry")
+        await until(lambda: world.database.jobs.get(row.id).status is JobStatus.FAILED)
+    assert 2 == world.database.jobs.get(row.id).attempt
+    assert "ValueError: no" in world.database.jobs.get(row.id).error
 
 
 async def test_a_workflow_whose_job_has_ended_ends_with_its_process(world):

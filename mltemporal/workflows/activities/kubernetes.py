@@ -6,7 +6,7 @@ import asyncio
 import os
 import tempfile
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -30,6 +30,7 @@ from mltemporal.workflows.activities.beginning import begin_anew, check_owner, s
 from mltemporal.workflows.activities.follower import Follower
 from mltemporal.workflows.activities.payloads import fitting
 from mltemporal.workflows.activities.pulse import beating
+from mltemporal.workflows.activities.recording import record_output
 from mltemporal.workflows.activities.standstill import Standstill
 
 
@@ -195,7 +196,7 @@ class JobActivities:
         People read ``stage``, or what the job says that it does.
         """
         others = [
-            asyncio.create_task(self._record(launcher, job, attempt, rank))
+            asyncio.create_task(record_output(self._database, launcher, job, attempt.number, rank=rank))
             for rank in range(1, job.spec.pod.nodes)
         ]
 
@@ -212,37 +213,12 @@ class JobActivities:
             activity.heartbeat(_beat(seen.phase, follower))
 
         try:
-            end = await self._record(launcher, job, attempt, 0, tell)
+            end = await record_output(self._database, launcher, job, attempt.number, tell=tell)
             await asyncio.gather(*others)
         finally:
             for task in others:
                 task.cancel()
         return end
-
-    async def _record(
-        self,
-        launcher: Launcher,
-        job: JobRow,
-        attempt: Attempt,
-        rank: int,
-        tell: Callable[[Sighting, Follower], Awaitable[None]] | None = None,
-    ) -> Sighting:
-        """Record a rank's output to the end; a new follower takes over where another has recorded."""
-        name, patterns = f"{job.key}-{attempt.number}", job.spec.trainer.metric_patterns
-        while True:
-            place = await asyncio.to_thread(self._database.progress.place, job.id, attempt.number, rank)
-            follower = Follower(
-                self._database, job.id, attempt.number, patterns, rank=rank, position=place.position
-            )
-            async for seen in launcher.follow(name, place.position, place.cursor, rank):
-                if seen.output or seen.phase.final:
-                    last = seen.phase.final
-                    if not await asyncio.to_thread(follower.feed, seen.output, seen.cursor, last=last):
-                        break
-                if tell is not None:
-                    await tell(seen, follower)
-                if seen.phase.final:
-                    return seen
 
     async def _end(self, launcher: Launcher, job: JobRow, attempt: Attempt) -> Sighting:
         """Stop the process while its last words are still recorded; return how it ended."""
