@@ -7,7 +7,9 @@ import sys
 import time
 from pathlib import Path
 
-sys.path[0] = str(Path(__file__).parents[1])  # this package has one name, here as in kernels and jobs
+HERE = Path(__file__).resolve().parents[1]
+# This package has one name, here as in kernels and jobs; and all of a tree is tried, not what is installed.
+sys.path[:1] = [str(HERE), str(HERE.parent)]
 
 from faults.report import table, violations  # noqa: E402
 from faults.run import Run  # noqa: E402
