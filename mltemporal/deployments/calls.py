@@ -39,6 +39,8 @@ class Version:
     """When its first worker was seen, seconds since the epoch."""
     since: float = 0.0
     """Since when it is in this state."""
+    became_current_at: float = 0.0
+    """When it last became the current one; 0: never."""
     jobs: int = 0
     """Workflows that run on it."""
 
@@ -229,6 +231,7 @@ def _version(summary: Any, ramp: float, jobs: int) -> Version:
         percentage=share,
         created_at=seconds("create_time"),
         since=since,
+        became_current_at=seconds("last_current_time"),
         jobs=jobs,
     )
 

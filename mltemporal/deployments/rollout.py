@@ -159,7 +159,9 @@ class Rollout:
             )
 
     async def rollback(self, tell: Tell) -> None:
-        """End a ramp; where there is none, make the version before the current one current again.
+        """End a ramp; where there is none, make the version that was current before current again.
+
+        One that was never current is never gone back to: nobody promoted it.
 
         Raises:
             InvalidRequest: there is no older version whose workers are alive.
@@ -171,7 +173,12 @@ class Rollout:
         rows = await self.rows()
         current = next((row.version for row in rows if row.version.build == routing.current), None)
         older = [
-            row for row in rows if current and row.workers and row.version.created_at < current.created_at
+            row
+            for row in rows
+            if current
+            and row.workers
+            and row.version.became_current_at
+            and row.version.created_at < current.created_at
         ]
         if not older:
             raise InvalidRequest(
@@ -179,8 +186,9 @@ class Rollout:
                 "start the old code's worker: `mltemporal versions deploy` from there; "
                 "`mltemporal versions` lists what there is",
             )
-        await self._deployment.set_current(older[0].version.build)
-        tell(f"build {older[0].version.build} is current again{self._old(routing)}")
+        last = max(older, key=lambda row: row.version.became_current_at).version.build
+        await self._deployment.set_current(last)
+        tell(f"build {last} is current again{self._old(routing)}")
 
     async def retire(self, build: str, tell: Tell) -> None:
         """Stop the worker of a version that nothing runs on any more, and have Temporal forget it.
@@ -192,10 +200,10 @@ class Rollout:
         """
         row = self._row(await self.rows(), build)
         _check_unused(row.version)
+        self._check_not_the_stacks(build)
         running = deployed.stop(StackFiles(self._settings.home), build)
         if running:
             tell(f"the worker of build {build} is stopped")
-        self._check_not_the_stacks(build)
         deadline = time.monotonic() + _FORGOTTEN_WITHIN_S
         while why := await self._deployment.delete(build):
             if time.monotonic() > deadline or (row.workers and not running):
