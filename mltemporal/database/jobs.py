@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
@@ -220,14 +220,37 @@ class Jobs:
 
     @retried
     def finish(
-        self, job_id: int, status: JobStatus, *, result: JobResult | None = None, error: str = ""
+        self,
+        job_id: int,
+        status: JobStatus,
+        *,
+        result: JobResult | None = None,
+        error: str = "",
+        attempts: int | None = None,
     ) -> JobRow:
-        """Record how the job ended. Idempotent: the first end stands. Returns the job as it stands."""
+        """Record how the job ended. Idempotent: the first end stands. Returns the job as it stands.
+
+        Args:
+            job_id: the job.
+            status: as what it ended.
+            result: what it came to.
+            error: why it failed.
+            attempts: how many it had in all; where it was started again after those, it has not ended.
+        """
         now = time.time()
+        ends = [jobs.c.id == job_id, jobs.c.status.not_in(_FINAL)]
+        if attempts is not None:
+            again = sa.exists().where(
+                events.c.job_id == job_id,
+                events.c.kind == "command",
+                events.c.key.startswith("retry-"),
+                events.c.attempt >= attempts,
+            )
+            ends += [jobs.c.attempt <= attempts, ~again]
         with self._database.writing() as connection:
             changed = connection.execute(
                 sa.update(jobs)
-                .where(jobs.c.id == job_id, jobs.c.status.not_in(_FINAL))
+                .where(*ends)
                 .values(
                     status=status,
                     stage="",
@@ -288,9 +311,18 @@ class Jobs:
             _add_event(connection, job_id, key, event)
 
     @retried
+    def event(self, job_id: int, key: str) -> Event | None:
+        """Return the event that was recorded with that key."""
+        columns = [events.c[field.name] for field in fields(Event)]
+        query = sa.select(*columns).where(events.c.job_id == job_id, events.c.key == key)
+        with self._database.reading() as connection:
+            row = connection.execute(query).mappings().first()
+        return None if row is None else Event(**row)
+
+    @retried
     def events(self, job_id: int) -> list[Event]:
         """Return everything that happened to the job, oldest first."""
-        columns = [events.c[name] for name in ("time", "kind", "attempt", "message", "created_by")]
+        columns = [events.c[field.name] for field in fields(Event)]
         query = sa.select(*columns).where(events.c.job_id == job_id).order_by(events.c.id)
         with self._database.reading() as connection:
             return [Event(**row) for row in connection.execute(query).mappings()]

@@ -45,10 +45,12 @@ class CommandActivities:
             InvalidRequest: it is refused, and says why; that is recorded too. Never retried.
             ServiceUnavailable: launcher, database or storage did not answer; retried.
 
-        Idempotency: an order is given once by its command's id, and so is its event.
+        Idempotency: an order is given once by its command's id, and so is its event. A command that an
+            earlier run of the workflow recorded is refused: a run knows only its own ids.
         Heartbeat: each second.
         """
         job = await asyncio.to_thread(self._database.jobs.get, attempt.job_id)
+        await asyncio.to_thread(self._check_new, job, attempt, command)
         told = told_command(command)
         try:
             async with beating():
@@ -58,6 +60,15 @@ class CommandActivities:
             raise
         await asyncio.to_thread(self._record, job, attempt, command, told)
         return answer
+
+    def _check_new(self, job: JobRow, attempt: Attempt, command: Command) -> None:
+        """Refuse a command that was recorded before, by another than an earlier try of this activity."""
+        recorded = self._database.jobs.event(job.id, f"command-{command.id}") if command.id else None
+        if recorded is None:
+            return
+        own = activity.info().attempt > 1 and recorded.attempt == attempt.number
+        if not own or recorded.message != told_command(command):
+            raise InvalidRequest("this command was given before", "give it anew; job.history() tells of it")
 
     async def _carry_out(self, job: JobRow, attempt: Attempt, command: Command) -> str:
         if command.verb == "extend":

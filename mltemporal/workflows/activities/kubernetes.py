@@ -130,16 +130,23 @@ class JobActivities:
         Raises:
             ServiceUnavailable: launcher, database or storage did not answer; retried for days.
 
-        Idempotency: removing what is gone does nothing; the first recorded end stands.
+        Idempotency: removing what is gone does nothing; the first recorded end stands. A call that slept
+            while another ended the job, and a person had it started again, leaves that alone.
         Heartbeat: each second.
         """
         job = await self._job(outcome.job_id)
+        attempts = outcome.attempts or job.attempt  # none where this run came to none
+        events = await asyncio.to_thread(self._database.jobs.events, job.id)
+        if outcome.attempts and started_again(events, outcome.attempts):
+            return self._notify
         launcher = self._launchers.get(job.spec.backend)
         async with beating():
             if launcher is not None:
                 await launcher.forget(job.key)  # first, so that an attempt that is just starting cannot
             for attempt in await asyncio.to_thread(self._database.jobs.attempts, job.id):
                 number, ended = attempt["number"], attempt["finished_at"] is not None
+                if number > attempts:
+                    continue
                 if launcher is not None:
                     await self._remove(launcher, job, number, outcome, ended=ended)
                 await asyncio.to_thread(
@@ -304,7 +311,8 @@ class JobActivities:
             what = reasons.get(outcome.attempts) or outcome.what  # none where this run came to no attempt
             error = f"{what}\nNext step: {outcome.next_step}" if outcome.next_step else what
         result = outcome.result or outcome.prepared or outcome.scored
-        self._database.jobs.finish(job.id, outcome.status, result=result, error=error)
+        attempts = outcome.attempts or None
+        self._database.jobs.finish(job.id, outcome.status, result=result, error=error, attempts=attempts)
 
 
 _LONGEST_REASON = 100_000

@@ -125,6 +125,19 @@ def test_the_first_end_stands(make_job: MakeJob, database: Database) -> None:
     assert 1 == [event.kind for event in database.jobs.events(job.id)].count("finished")
 
 
+def test_what_ends_fewer_attempts_does_not_end_a_job_that_was_started_again(
+    make_job: MakeJob, database: Database
+) -> None:
+    job = make_job()
+    database.jobs.start_attempt(job.id, 1)
+    assert database.jobs.finish(job.id, JobStatus.FAILED, attempts=1).status is JobStatus.FAILED
+    database.jobs.reopen(job.id)
+    assert database.jobs.finish(job.id, JobStatus.FAILED, attempts=1).status is JobStatus.QUEUED
+    database.jobs.start_attempt(job.id, 2)
+    assert database.jobs.finish(job.id, JobStatus.FAILED, attempts=1).status is JobStatus.QUEUED
+    assert database.jobs.finish(job.id, JobStatus.FAILED, attempts=2).status is JobStatus.FAILED
+
+
 def test_an_ended_job_s_status_does_not_change(make_job: MakeJob, database: Database) -> None:
     job = make_job()
     database.jobs.finish(job.id, JobStatus.CANCELLED)

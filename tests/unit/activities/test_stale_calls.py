@@ -1,0 +1,107 @@
+"""What comes late, or again, to a job that a person has had started again: it touches nothing."""
+
+import uuid
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from temporalio.testing import ActivityEnvironment
+
+from mltemporal.database import Database, JobRow
+from mltemporal.errors import InvalidRequest
+from mltemporal.specs import Attempt, Command, DatasetRef, JobSpec, JobStatus, Outcome, TrainerRef
+from mltemporal.storage import Storage
+from mltemporal.workflows.activities.commanding import CommandActivities
+from mltemporal.workflows.activities.kubernetes import JobActivities
+
+
+class Launcher:
+    """Knows which names it was asked to delete."""
+
+    def __init__(self) -> None:
+        self.touched: list[str] = []
+
+    async def forget(self, key: str) -> None:
+        self.touched.append(key)
+
+    async def find(self, name: str) -> None:
+        return None
+
+    async def delete(self, name: str) -> None:
+        self.touched.append(name)
+
+
+@pytest.fixture
+def storage(tmp_path: Path) -> Storage:
+    return Storage(str(tmp_path / "storage"))
+
+
+@pytest.fixture
+def job(database: Database) -> JobRow:
+    """A job whose first attempt has begun."""
+    ref = DatasetRef(fingerprint="f", rows=3, columns=())
+    spec = JobSpec(
+        key=f"training-{uuid.uuid4().hex[:12]}",
+        name="a job",
+        dataset=ref,
+        trainer=TrainerRef(kind="function", label="fit"),
+    )
+    row, _ = database.jobs.add(spec, fingerprint=spec.key, dataset_id=database.datasets.add(ref))
+    database.jobs.start_attempt(row.id, 1)
+    return database.jobs.get(row.id)
+
+
+async def cleaned_up(database: Database, storage: Storage, outcome: Outcome) -> list[str]:
+    launcher = Launcher()
+    launchers: Any = {"local": launcher}
+    await ActivityEnvironment().run(JobActivities(database, storage, launchers).cleanup_resources, outcome)
+    return launcher.touched
+
+
+async def test_a_clean_up_that_slept_leaves_a_retried_job_alone(
+    database: Database, storage: Storage, job: JobRow
+) -> None:
+    slept = Outcome(job_id=job.id, status=JobStatus.FAILED, attempts=1, what="it broke")
+    assert [job.key, f"{job.key}-1"] == await cleaned_up(database, storage, slept)
+    assert database.jobs.get(job.id).status is JobStatus.FAILED
+    assert database.jobs.reopen(job.id)
+    assert [] == await cleaned_up(database, storage, slept), "its next attempt has not begun"
+    database.jobs.start_attempt(job.id, 2)
+    assert [] == await cleaned_up(database, storage, slept)
+    assert not database.jobs.get(job.id).status.final
+    attempts = [each["finished_at"] is None for each in database.jobs.attempts(job.id)]
+    assert [False, True] == attempts
+    await cleaned_up(database, storage, replace(slept, attempts=2))
+    assert database.jobs.get(job.id).status is JobStatus.FAILED, "its own ends it"
+
+
+async def test_a_retry_that_came_to_no_attempt_is_cleaned_up(
+    database: Database, storage: Storage, job: JobRow
+) -> None:
+    database.jobs.finish(job.id, JobStatus.FAILED)
+    database.jobs.reopen(job.id)
+    invalid = Outcome(job_id=job.id, status=JobStatus.FAILED, attempts=0, what="the dataset is gone")
+    await cleaned_up(database, storage, invalid)
+    assert database.jobs.get(job.id).status is JobStatus.FAILED
+
+
+async def test_a_command_that_an_earlier_run_recorded_is_refused(
+    database: Database, storage: Storage, job: JobRow
+) -> None:
+    async def given(attempt: int, tries: int = 1) -> str:
+        environment = ActivityEnvironment()
+        environment.info = replace(environment.info, attempt=tries)
+        activities = CommandActivities(database, storage, {})
+        command = Command(job_id=job.id, verb="extend", by="me@here", id="a1", timeout_s=3600.0)
+        answer: str = await environment.run(
+            activities.command_training_job, Attempt(job_id=job.id, number=attempt), command
+        )
+        return answer
+
+    first = await given(1)
+    assert first == await given(1, tries=2), "the activity is tried again, as nobody heard its answer"
+    for attempt, tries in ((1, 1), (2, 1), (2, 2)):
+        with pytest.raises(InvalidRequest, match="given before"):
+            await given(attempt, tries)
+    assert 1 == [event.kind for event in database.jobs.events(job.id)].count("command")
