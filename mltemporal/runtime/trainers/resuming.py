@@ -65,7 +65,7 @@ def _grow(forest: Any, features: Any, target: Any) -> None:
     piece, save_after_s = max(1, total // 50), 1.0
     saved_at = time.monotonic()
     forest.set_params(warm_start=True)
-    while trees < total and not control.should_stop():
+    while trees < total and not (trees and control.should_stop()):  # no tree is no model
         started = time.monotonic()
         forest.set_params(n_estimators=min(total, trees + piece))
         with stopping.deferred():

@@ -107,6 +107,22 @@ def test_a_loop_that_is_to_stop_early_ends_before_its_next_item(
     assert [0, 1, 2, 3] == done
 
 
+def test_a_forest_that_is_to_stop_early_has_a_tree_at_least(
+    job: Job, listening: Any, order: Callable[..., None]
+) -> None:
+    import numpy as np
+    from sklearn.ensemble import RandomForestRegressor
+
+    from mltemporal.runtime.trainers.resuming import how_to_fit
+
+    forest = RandomForestRegressor(n_estimators=100, random_state=1)
+    order("stop_early")
+    features = np.arange(20.0).reshape(-1, 1)
+    how_to_fit(forest, 20)(forest, features, features[:, 0])
+    assert 1 <= len(forest.estimators_) < 100
+    assert len(forest.predict(features)) == 20
+
+
 def test_a_checkpoint_is_saved_when_it_is_asked_for_at_the_end_of_the_item(
     job: Job, listening: Any, order: Callable[..., None]
 ) -> None:
