@@ -116,10 +116,13 @@ async def _cancelled(session: Session, row: JobRow) -> bool:
     return True
 
 
-async def end_without_owner(session: Session, row: JobRow, status: JobStatus, error: str = "") -> None:
-    """Record the end of a job whose workflow will never do so, and drop what was kept for it."""
+async def end_without_owner(session: Session, row: JobRow, status: JobStatus, error: str = "") -> JobRow:
+    """Record the end of a job whose workflow will never do so, and drop what was kept for it.
+
+    Returns the job as it stands: somebody else may have ended it before.
+    """
     await session.launcher(row.spec.backend).forget(row.key)
-    await asyncio.to_thread(session.database.jobs.finish, row.id, status, error=error)
+    return await asyncio.to_thread(session.database.jobs.finish, row.id, status, error=error)
 
 
 async def command(session: Session, job_id: int, verb: str, **details: Any) -> str:

@@ -69,14 +69,18 @@ async def gone(client: Client, row: JobRow) -> Gone | None:
 
 
 def asked_again(session: Session, row: JobRow, found: Gone) -> bool:
-    """Whether somebody asked for a retry or a rewind since the workflow closed: the next one was to start."""
+    """Whether somebody asked for a retry or a rewind, and nothing has begun since: the next was to start.
+
+    The order of the events says so; times would compare the clocks of two machines.
+    """
     if found.closed_at is None:
         return False
-    return any(
-        event.time > found.closed_at
-        and (rewind_of(event) is not None or (event.kind == "command" and event.message == "retry"))
-        for event in session.database.jobs.events(row.id)
-    )
+    for event in reversed(session.database.jobs.events(row.id)):
+        if event.kind in ("stage", "attempt", "finished"):
+            return False
+        if rewind_of(event) is not None or (event.kind == "command" and event.message == "retry"):
+            return True
+    return False
 
 
 async def startable(session: Session, row: JobRow) -> bool:

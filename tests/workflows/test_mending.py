@@ -17,6 +17,7 @@ from mltemporal.launchers.kubernetes.launcher import KubernetesLauncher
 from mltemporal.launchers.local import KernelContext, LocalLauncher
 from mltemporal.monitoring.deeds import Deeds
 from mltemporal.monitoring.mending import START_WITHIN_S, Mender
+from mltemporal.monitoring.ownerless import asked_again, gone
 from mltemporal.monitoring.surroundings import WorkersSession
 from mltemporal.runtime.checkpoint import Checkpoint
 from mltemporal.settings import ClusterSettings
@@ -137,6 +138,33 @@ async def test_a_retry_whose_kernel_died_is_started(world):
         mended(await mender(world).mend())
     )
     await runs_until_terminated(world, row)
+
+
+async def test_a_retry_is_told_by_the_order_of_events_and_not_by_two_clocks(world):
+    row, handle = await world.submit("print('hello')")
+    await handle.terminate("by an administrator")
+    world.database.jobs.finish(row.id, JobStatus.FAILED)
+    assert world.database.jobs.reopen(row.id, by="somebody whose clock is slow")
+    age(world, row, 600.0)
+    assert [f"job {row.id}: its workflow had not been started, and was started now"] == (
+        mended(await mender(world).mend())
+    )
+    await runs_until_terminated(world, row)
+    world.database.jobs.start_attempt(row.id, 1)
+    age(world, row, -1200.0)  # a clock that is fast does not make it a retry: an attempt has begun since
+    found = await gone(world.client, world.database.jobs.get(row.id))
+    assert not asked_again(mender(world)._here, row, found)
+
+
+async def test_a_job_that_ends_by_itself_in_the_moment_of_mending_is_not_said_to_have_failed(world):
+    row, handle = await world.submit(HANG)
+    await handle.terminate("by an administrator")
+    found = await gone(world.client, row)
+    world.database.jobs.finish(row.id, JobStatus.SUCCEEDED)
+    deeds = Deeds()
+    await mender(world)._end(row, found, deeds)
+    assert ([], []) == (deeds.ended, deeds.done)
+    assert "note" not in [event.kind for event in world.database.jobs.events(row.id)]
 
 
 async def test_a_job_that_this_temporal_does_not_know_is_ended_only_when_its_process_is_gone(world):
