@@ -7,14 +7,19 @@ import asyncio
 import os
 import signal
 import sys
+import uuid
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from temporalio.client import WorkflowExecutionStatus, WorkflowFailureError
 from workflows.test_batch import preparing, scoring, start, table_of
+from workflows.test_tending import age
 
 from mltemporal import steps
-from mltemporal.specs import JobStatus
+from mltemporal.monitoring import schedule
+from mltemporal.monitoring.mending import GRACE_S
+from mltemporal.specs import JobStatus, Notice
 
 PROGRAM = Path(__file__).with_name("dying_worker.py")
 MOMENTS = ("before", "during", "after")
@@ -123,3 +128,52 @@ async def test_a_job_that_is_cancelled_while_its_worker_is_dead_closes_as_cancel
             await handle.result()
     assert WorkflowExecutionStatus.CANCELED == (await handle.describe()).status
     assert JobStatus.CANCELLED == world.database.jobs.get(row.id).status
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+@pytest.mark.parametrize("activity", ["check_health", "mend"])
+async def test_a_round_whose_worker_dies_is_recorded_once_and_starts_a_lost_job_once(world, activity, moment):
+    row = world.record(COUNT)
+    age(world, row, by_s=2 * GRACE_S)
+    queue = f"mltemporal-{world.database.id}"
+    monitor = schedule.monitor_id(world.settings, world.database, queue)
+    handle = await world.client.start_workflow(
+        "MonitoringWorkflow", monitor, id=f"round-{uuid.uuid4().hex}", task_queue=queue
+    )
+    await worker_that_dies(world, activity, moment)
+    async with world.worker():
+        await handle.result()
+        await until(lambda: world.database.jobs.get(row.id).status.final)
+        await world.client.get_workflow_handle(row.workflow_id).result()
+    job = world.database.jobs.get(row.id)
+    assert (JobStatus.SUCCEEDED, 1) == (job.status, job.result.attempts)
+    assert [(1, step) for step in range(1, 31)] == world.points(row)
+    notes = [
+        each.message for each in world.database.jobs.events(row.id) if "had not been started" in each.message
+    ]
+    assert len(notes) <= 1, "a mend that died between start and note finds a job that runs"
+    (only,) = world.database.health.since(monitor, 0.0)
+    parts = [check.part for check in only.checks]
+    assert len(parts) == len(set(parts))
+    assert {"database", "storage", "mending"} <= set(parts)
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+async def test_a_notice_whose_worker_dies_is_told_at_least_once(world, moment):
+    told, program = world.folder / "told", world.folder / "tell.py"
+    program.write_text(
+        f"import sys\ntext = sys.stdin.read()\nif text: print(text, file=open({str(told)!r}, 'a'))\n"
+    )
+    world.settings = replace(world.settings, notify_command=f"{sys.executable} '{program}'")
+    handle = await world.client.start_workflow(
+        "NotificationWorkflow",
+        Notice(text="the database has a problem"),
+        id=f"notice-{uuid.uuid4().hex}",
+        task_queue=f"mltemporal-{world.database.id}",
+    )
+    await worker_that_dies(world, "deliver_notice", moment)
+    async with world.worker():
+        await handle.result()
+    lines = told.read_text().splitlines()
+    assert {'{"text": "the database has a problem"}'} == set(lines)
+    assert len(lines) <= {"before": 1, "during": 2, "after": 2}[moment]
