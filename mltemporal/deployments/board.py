@@ -50,15 +50,24 @@ class VersionBoard:
         frame["since"] = pd.to_datetime(frame["since"].astype(float), unit="s", utc=True)
         return frame
 
+    @property
+    def trouble(self) -> str:
+        """What keeps new jobs waiting; empty where nothing does."""
+        dead = [row for row in self.rows if row.version.state in ("current", "ramping") and not row.workers]
+        return "; ".join(
+            f"{row.version.state} build {clean(row.version.build)} has no worker" for row in dead
+        )
+
     def __repr__(self) -> str:
         if not self.rows:
             return _NONE
         lines = [tuple(name.upper() for name in _HEAD), *map(self._cells, self.rows)]
         widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-        return "\n".join(
+        shown = [
             "  ".join(f"{cell:<{width}}" for cell, width in zip(line, widths, strict=True)).rstrip()
             for line in lines
-        )
+        ]
+        return "\n".join([*shown, "", f"{self.trouble}: {TO_MEND}"] if self.trouble else shown)
 
     def _repr_html_(self) -> str:
         if not self.rows:
@@ -68,9 +77,10 @@ class VersionBoard:
             f'<tr style="background:none">{"".join(map(_html_cell, self._cells(row)))}</tr>'
             for row in self.rows
         )
+        told = html.escape(f"{self.trouble}: {TO_MEND}", quote=True) if self.trouble else ""
         return (
             '<table style="border-collapse:collapse;margin:4px 0;border:0;font-size:13px">'
-            f'<tr style="background:none">{heads}</tr>{rows}</table>'
+            f'<tr style="background:none">{heads}</tr>{rows}</table>' + (f"<div>{told}</div>" if told else "")
         )
 
     def _cells(self, row: Row) -> tuple[str, ...]:
@@ -93,6 +103,10 @@ def _html_cell(text: str) -> str:
     return f'<td style="{_CELL}">{html.escape(text, quote=True)}</td>'
 
 
+TO_MEND = (
+    "its new jobs wait; start one from its code, by `mltemporal versions deploy`, "
+    "or send new jobs to another build, by `mltemporal versions promote BUILD`"
+)
 _NONE = "no version yet: workers of mltemporal before 0.2 belong to none, and a first worker makes the first"
 
 

@@ -71,16 +71,15 @@ class Serving:
         routing = await deployment.routing()
         if routing.current == build_id():
             return
-        if self._takes_over and routing.current not in deployed(StackFiles(self._here.settings.home)):
-            self._moving = await moved_within(self._here, [self._queue])
-            await deployment.set_current(build_id(), unseen=True)
-            log.info("build %s took over from %s", build_id(), routing.current or "workers without a version")
+        if self._takes_over and not self._deployed_here(routing.current):
+            await self._take_over(deployment, routing.current)
         elif not routing.current:
             await self._become_first(deployment, routing.token)
 
     async def keep(self) -> None:
-        """While the worker works: see to it that a version is current. Ends with the worker."""
+        """While the worker works: see to it that a version is current, and has a worker."""
         deployment = Deployment(await self._here.client(), deployment_name(self._queue))
+        dead = ""
         while True:
             pause_s = LOOK_EVERY_S if self._takes_over else LOOK_AMONG_MANY_S
             await asyncio.sleep(pause_s * random.uniform(0.8, 1.2))  # noqa: S311  (not all at once)
@@ -88,6 +87,18 @@ class Serving:
                 routing = await deployment.routing()
                 if not routing.current:
                     await self._become_first(deployment, routing.token)
+                elif routing.current == build_id() or await self._has_worker(routing.current):
+                    dead = ""
+                elif self._takes_over:
+                    log.warning("build %s is current and has no worker any more", routing.current)
+                    await self._take_over(deployment, routing.current)
+                elif dead != routing.current:  # a person decides; told once
+                    dead = routing.current
+                    log.warning(
+                        "build %s is current and has no worker: new jobs wait. Start one from its code, by "
+                        "`mltemporal versions deploy`, or promote another build",
+                        dead,
+                    )
             except ServiceUnavailable as error:
                 log.warning("%s", error)  # the next look tries again
 
@@ -96,6 +107,23 @@ class Serving:
         if self._moving is not None:
             self._moving.cancel()
             await asyncio.wait({self._moving})
+
+    async def _take_over(self, deployment: Deployment, before: str) -> None:
+        await self.end()
+        self._moving = await moved_within(self._here, [self._queue])
+        await deployment.set_current(build_id(), unseen=True)
+        log.info("build %s took over from %s", build_id(), before or "workers without a version")
+
+    def _deployed_here(self, build: str) -> bool:
+        """Whether a person has deployed the build beside this one, and its worker lives."""
+        return build in deployed(StackFiles(self._here.settings.home))
+
+    async def _has_worker(self, build: str) -> bool:
+        """Whether a worker of the build lives, here or anywhere: the one before this may still be ending."""
+        if await asyncio.to_thread(self._deployed_here, build):
+            return True
+        alive = await asyncio.to_thread(self._here.database.workers.alive)
+        return any(each.version == build and each.task_queue == self._queue for each in alive)
 
     async def _become_first(self, deployment: Deployment, token: bytes) -> None:
         """Become current where no version is, unless that would stop workflows of workers without one."""

@@ -146,6 +146,7 @@ _PARTS: dict[str, Callable[[Settings], str]] = {
     "encryption": _encryption,
     "Temporal": doctor_temporal.temporal,
     "worker": doctor_temporal.worker,
+    "versions": doctor_temporal.versions,
     "search attributes": doctor_temporal.search_attributes,
     "notebook packages": _notebook,
 }

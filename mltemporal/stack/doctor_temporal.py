@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mltemporal.errors import StackError
+from mltemporal.errors import MLTemporalError, StackError
 from mltemporal.settings import BACKENDS, Settings
 from mltemporal.stack.asking import within
 from mltemporal.stack.connection import connect
@@ -13,6 +13,8 @@ from mltemporal.stack.overview import task_queue
 
 if TYPE_CHECKING:
     from temporalio.client import Client
+
+    from mltemporal.deployments.board import VersionBoard
 
 
 def temporal(settings: Settings) -> str:
@@ -50,6 +52,28 @@ def worker(settings: Settings) -> str:
             else f"look into {str(StackFiles(settings.home).log('worker'))!r}, or run `mltemporal up`",
         )
     return "; ".join(told)
+
+
+def versions(settings: Settings) -> str:
+    """Whether the build that gets new jobs has a worker."""
+
+    async def ask() -> VersionBoard:
+        from mltemporal.deployments.board import board
+        from mltemporal.deployments.rollout import opened
+
+        async with opened(settings) as rollout:
+            return await board(rollout)
+
+    from mltemporal.deployments.board import TO_MEND
+
+    try:
+        found = within(ask)
+    except MLTemporalError as error:
+        return f"not looked at: {error.what.partition(':')[0]}"  # another part says it in full
+    if found.trouble:
+        raise StackError(found.trouble, TO_MEND)
+    taking = [row.version.build for row in found.rows if row.version.state == "current"]
+    return f"build {taking[0]} is current" if taking else "none is current: workers without a version get all"
 
 
 def queues(settings: Settings) -> dict[str, str]:

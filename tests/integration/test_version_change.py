@@ -5,6 +5,7 @@
 
 import os
 import re
+import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -30,11 +31,21 @@ STEPS = 40
 @pytest.fixture
 def pinned(tmp_path: Path) -> Iterator[Settings]:
     """A stack whose jobs end on the build that they began on, used by this process."""
+    yield from used(tmp_path, "pinned")
+
+
+@pytest.fixture
+def upgrading(tmp_path: Path) -> Iterator[Settings]:
+    """A stack as on a laptop, whose worker takes over from other builds, used by this process."""
+    yield from used(tmp_path, "auto_upgrade")
+
+
+def used(tmp_path: Path, versioning: str) -> Iterator[Settings]:
     settings = load_settings(
         {
             "MLTEMPORAL_HOME": str(tmp_path / "home"),
             "MLTEMPORAL_TEMPORAL": "embedded",
-            "MLTEMPORAL_VERSIONING": "pinned",
+            "MLTEMPORAL_VERSIONING": versioning,
             "MLTEMPORAL_MAX_LOCAL_JOBS": str(2 * JOBS),
         }
     )
@@ -182,3 +193,17 @@ def test_a_ramp_is_taken_back_and_a_promoted_build_too(pinned: Settings, tmp_pat
     assert f"build {old_build} is current again" in new.run(pinned, ["versions", "rollback"])
     said = new.run(pinned, ["versions", "rollback"], code=1)
     assert f"there is no version before {old_build}" in said
+
+
+def test_where_the_promoted_builds_worker_dies_the_stacks_takes_over(
+    upgrading: Settings, tmp_path: Path, until
+) -> None:
+    new = OtherBuild.make(tmp_path / "new")
+    until(lambda: mltemporal.versions().rows)
+    new.run(upgrading, ["versions", "deploy"])
+    new.run(upgrading, ["versions", "promote"])
+    deployed(StackFiles(upgrading.home))[new.build_id()].send(signal.SIGKILL)
+    job = mltemporal.train(pd.DataFrame({"x": [1.0, 2.0]}), len, name="plain")
+    assert 2 == job.result(120).value
+    current = [row.version.build for row in mltemporal.versions().rows if row.version.state == "current"]
+    assert [build_id()] == current

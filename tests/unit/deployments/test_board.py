@@ -50,3 +50,13 @@ def test_as_a_frame_it_has_a_row_a_version() -> None:
     assert [1, 50, 3] == list(frame["jobs"])
     assert [True, False, False] == list(frame["here"])
     assert "UTC" == str(frame["since"].dt.tz)
+
+
+def test_a_build_that_gets_jobs_and_has_no_worker_is_named() -> None:
+    version = Version(build="0.2.0-<b>", state="current", percentage=100.0, since=0.0)
+    dead = VersionBoard(rows=(Row(version=version, workers=0, here=False),), time=1000.0)
+    assert "current build 0.2.0-<b> has no worker" == dead.trouble
+    assert "has no worker: its new jobs wait; start one" in repr(dead)
+    assert "<div>current build 0.2.0-&lt;b&gt; has no worker" in dead._repr_html_()
+    assert "" == RAMP.trouble
+    assert "no worker" not in repr(RAMP) + RAMP._repr_html_()
