@@ -12,7 +12,7 @@ from services.kubernetes import STORAGE_SECRET, Place, real_cluster, standin, st
 from services.s3 import s3  # noqa: F401
 
 import mltemporal
-from mltemporal import session, stack
+from mltemporal import background, session, stack
 from mltemporal.database.tables import attempts
 from mltemporal.errors import InvalidRequest, JobCancelled, JobFailed
 from mltemporal.settings import Settings, load_settings
@@ -162,6 +162,70 @@ def test_a_paused_training_goes_on_from_its_checkpoint(world, place):
     assert 1 == result.attempts
     assert result.value["began_after"] >= 10
     assert list(range(1, 61)) == sorted({step for _, step in steps(job)})
+
+
+def heeding(data, lr=0.1):
+    """Count until it is asked to end early, with the rate that was set; saves when it is asked to."""
+    import time
+
+    import mltemporal
+    from mltemporal import checkpoint
+
+    state = checkpoint.load() or {"steps": []}
+    print("begins after", len(state["steps"]), flush=True)
+    checkpoint.on_stop(lambda: state)
+    for step in mltemporal.track(range(3000)):
+        state["steps"].append(step)
+        mltemporal.report(lr=float(mltemporal.params["lr"]))
+        time.sleep(0.1)
+    return {"whole": state["steps"] == list(range(len(state["steps"]))), "steps": len(state["steps"])}
+
+
+def test_orders_reach_a_pod_by_s3_and_what_a_paused_one_had_done_is_kept(world, place):
+    def rates():
+        points = world.database.progress.points(job.id)
+        return [point.metrics["lr"] for _, point in points if "lr" in point.metrics]
+
+    job = mltemporal.train(TABLE, heeding, name="heeding")
+    until(lambda: len(rates()) > 3)
+    assert "the training has lr=0.5 since step" in job.set(lr=0.5)
+    until(lambda: rates()[-1] == 0.5)
+    assert job.checkpoint_now().startswith("a checkpoint was saved at step")
+    answer = job.pause()
+    assert "paused; a checkpoint was saved at step" in answer
+    saved = int(answer.rpartition(" ")[2])
+    until(lambda: job.status is JobStatus.PAUSED)
+    row = world.database.jobs.get(job.id)
+    until(lambda: not [p for p in place.pods(f"{row.key}-1") if p.status.phase == "Running"])
+    before = len(rates())
+    job.resume()
+    until(lambda: len(rates()) > before)
+    assert 0.5 == rates()[-1], "another pod is called with what was set"
+    assert "it ends at the next item of track" in job.stop_early()
+    value = job.result(120).value
+    begun = [int(line.rpartition(" ")[2]) for line in job.logs().splitlines() if "begins after" in line]
+    assert begun[0] == 0
+    assert begun[-1] >= saved > 3
+    assert value["whole"], "each step was done once"
+    assert begun[-1] < value["steps"] < 3000
+    told = [event.message for event in world.database.jobs.events(row.id) if event.kind == "command"]
+    assert ["set lr=0.5", "checkpoint_now", "pause", "resume", "stop_early"] == told
+
+
+def test_the_pod_of_a_job_whose_workflow_was_terminated_is_stopped(world, place):
+    job = mltemporal.train(TABLE, count, params={"steps": 9000, "pause_s": 0.1}, name="to be terminated")
+    until(lambda: steps(job))
+    row = world.database.jobs.get(job.id)
+
+    async def terminate():
+        client = await world.client()
+        await client.get_workflow_handle(row.workflow_id).terminate("by an administrator")
+
+    background.run(terminate())
+    with pytest.raises(JobFailed, match="was terminated in Temporal"):
+        job.result(60)
+    place.until_clean(60)
+    until(lambda: "tidied" in job.logs())
 
 
 def test_ranks_train_together_and_each_has_a_log(world):
