@@ -8,6 +8,7 @@ than the grace is left alone: whoever is at it may only be slow.
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Awaitable, Callable
 
@@ -17,10 +18,12 @@ from mltemporal.errors import MLTemporalError
 from mltemporal.monitoring import processes, strays
 from mltemporal.monitoring.deeds import Deeds
 from mltemporal.monitoring.looking import secrets_of, without
-from mltemporal.monitoring.ownerless import Gone, asked_again, gone, startable
+from mltemporal.monitoring.ownerless import Gone, asked_again, gone, of_another_temporal, startable
 from mltemporal.monitoring.surroundings import WorkersSession
 from mltemporal.specs import JobStatus
 from mltemporal.storage import Storage
+
+log = logging.getLogger("mltemporal.worker")
 
 GRACE_S = 60.0
 """How long something must have stood still before it counts as left behind."""
@@ -60,6 +63,7 @@ class Mender:
         self._watched_since: dict[int, float] = {}
         self._name = name
         self._swept_at = float("-inf")
+        self._left = False
 
     async def mend(self) -> Deeds:
         """Mend everything; raises nothing: what fails is told, and the rest is done."""
@@ -112,12 +116,21 @@ class Mender:
         for row in await asyncio.to_thread(self._here.database.leftovers.live):
             if row.workflow_id in known:
                 continue
+            if of_another_temporal(self._here, row):
+                self._leave(row)
+                continue
             try:
                 found = await gone(client, row)
                 if found is not None:
                     await self._job(row, found, deeds)
             except MLTemporalError as error:  # of its backend, say: the others are mended all the same
                 deeds.failed.append(f"job {row.id} could not be mended: {error.what}")
+
+    def _leave(self, row: JobRow) -> None:
+        """Say once that there are jobs which are not this one's to judge."""
+        if not self._left:
+            self._left = True
+            log.info("job %s, and what else others launched, is left to their Temporal", row.id)
 
     async def _job(self, row: JobRow, found: Gone, deeds: Deeds) -> None:
         """Start or end a job whose workflow is gone, past the grace."""

@@ -83,6 +83,17 @@ def asked_again(session: Session, row: JobRow, found: Gone) -> bool:
     return False
 
 
+def of_another_temporal(session: Session, row: JobRow) -> bool:
+    """Whether another Temporal may own the job: an embedded one hears only of its own user's on this machine.
+
+    A shared database also holds the jobs of people whose Temporal is another; what that knows of them
+    cannot be asked here. Two configured Temporals over one database are not told apart.
+    """
+    settings = session.settings
+    shared = not settings.database_url.startswith("sqlite")
+    return shared and not settings.temporal_configured and row.created_by != session.user
+
+
 async def startable(session: Session, row: JobRow) -> bool:
     """Whether the job's workflow can be started from here: a local one where its environment is kept."""
     return row.spec.backend != "local" or row.key in await session.launcher("local").kept()

@@ -140,6 +140,19 @@ async def test_a_retry_whose_kernel_died_is_started(world):
     await runs_until_terminated(world, row)
 
 
+async def test_the_jobs_of_others_in_a_shared_database_are_left_to_their_temporal(world):
+    row = world.record("print('hello')")
+    shared = replace(world.settings, database_url="postgresql://somewhere/jobs")
+    parts = WorkersSession(shared, world.client, world.database, {"local": local(world)})
+    assert [] == mended(await Mender(parts, world.storage, grace_s=0.0).mend_jobs())
+    assert world.database.jobs.get(row.id).status is JobStatus.QUEUED
+    change(world, row, created_by=parts.user)
+    assert [f"job {row.id}: its workflow had not been started, and was started now"] == (
+        mended(await Mender(parts, world.storage, grace_s=0.0).mend_jobs())
+    )
+    await runs_until_terminated(world, row)
+
+
 async def test_a_retry_is_told_by_the_order_of_events_and_not_by_two_clocks(world):
     row, handle = await world.submit("print('hello')")
     await handle.terminate("by an administrator")
