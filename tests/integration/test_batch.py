@@ -13,6 +13,8 @@ import pytest
 
 import mltemporal
 from mltemporal import stack, steps
+from mltemporal.specs import ObjectRef
+from mltemporal.storage import Storage
 
 
 @pytest.fixture
@@ -115,6 +117,84 @@ def test_a_killed_job_goes_on_at_the_shard(world: Any, folder: Path, until: Call
     assert list(range(1200)) == list(result.frame()["id"])
     notes = [event.message for event in world.database.jobs.events(scoring.id) if event.kind == "note"]
     assert any(note.startswith("resumed: ") for note in notes)
+
+
+class Counted:
+    """A step that leaves a file for each table, named by its rows: work that is done again is seen."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = str(folder)
+
+    def __call__(self, table: Any) -> Any:
+        import tempfile
+
+        tempfile.mkstemp(prefix=f"{len(table)}-", dir=self.folder)
+        return table
+
+
+class CountedModel:
+    """A model that leaves a file for each time it is asked."""
+
+    feature_names_in_ = ("x",)
+
+    def __init__(self, folder: Path) -> None:
+        self.counted = Counted(folder)
+
+    def predict(self, table: Any) -> Any:
+        return self.counted(table)["x"] * 2
+
+
+def test_a_rewound_preprocessing_does_what_comes_after_the_stage_again_and_each_row_is_there_once(
+    world: Any, folder: Path, tmp_path_factory: Any
+) -> None:
+    calls = tmp_path_factory.mktemp("calls")
+    mean = steps.fill_missing({"x": "mean"})
+    job = mltemporal.preprocess(
+        str(folder), steps=[mean, Counted(calls)], shards=6, workers=1, name="rewound", force=True
+    )
+    first = job.result(90)
+
+    def done() -> int:
+        return len(list(calls.glob("200-*")))
+
+    whole = done()  # also looked at for fitting
+
+    def fitted() -> list[str]:
+        key, storage = world.database.jobs.get(job.id).key, Storage(world.settings.storage_url)
+        names = ("fitted", "fitted.1", "fitted.2")
+        return [name for name in names if storage.get_note(key, name, ObjectRef) is not None]
+
+    assert ["fitted"] == fitted()
+    with pytest.raises(mltemporal.InvalidRequest, match="there are: 'validated', 'fitted'"):
+        job.rewind(to=3)
+    again = job.rewind(to="fitted").result(90)
+    assert list(range(1200)) == sorted(again.dataset.frame()["id"])
+    assert whole + 6 == done(), "each of the six shards was done again, and nothing was fitted"
+    assert ["fitted"] == fitted(), "the steps are those that were fitted before"
+    anew = job.rewind(to="validated").result(90)
+    assert ["fitted", "fitted.1"] == sorted(fitted())
+    assert [1, 2, 3] == [made.attempts for made in (first, again, anew)]
+    assert 2 * whole + 6 == done(), "all was done anew"
+    assert first.metrics == again.metrics == anew.metrics
+    assert list(range(1200)) == sorted(anew.dataset.frame()["id"])
+
+
+def test_a_rewound_inference_scores_every_row_again_and_each_is_there_once(
+    world: Any, folder: Path, tmp_path_factory: Any
+) -> None:
+    calls = tmp_path_factory.mktemp("calls")
+    job = mltemporal.predict(
+        CountedModel(calls), str(folder), keep=["id"], shards=6, workers=1, drift=False, name="rewound"
+    )
+    first = job.result(90)
+    assert 6 == len(list(calls.glob("200-*")))
+    with pytest.raises(mltemporal.InvalidRequest, match="there are: 'validated'"):
+        job.rewind(to="fitted")
+    again = job.rewind(to="validated").result(90)
+    assert 12 == len(list(calls.glob("200-*")))
+    assert [(1, 1200), (2, 1200)] == [(made.attempts, made.rows) for made in (first, again)]
+    assert list(range(1200)) == list(again.frame()["id"])
+    assert first.frame().equals(again.frame())
 
 
 def test_the_same_call_attaches_and_cancelling_leaves_no_process(
