@@ -11,6 +11,7 @@ from types import SimpleNamespace
 import pytest
 
 from mltemporal.database import Database, WorkerInfo
+from mltemporal.deployments.build import build_id
 from mltemporal.errors import StackError
 from mltemporal.monitoring import checks
 from mltemporal.monitoring.backlog import Waiting, judged
@@ -107,6 +108,7 @@ def runs(settings: Settings) -> None:
         home=str(settings.home),
         supervisor=me,
         version=__version__,
+        build=build_id(),
         python="python",
         host=platform.node(),
         started_at=time.time(),
