@@ -21,7 +21,7 @@ CHECKS = (
     ("ruff", "check", "."),
     ("mypy",),
     ("lint-imports",),
-    ("pytest", *SIDE_BY_SIDE, "--nbmake", "tests", "notebooks"),
+    ("pytest", *SIDE_BY_SIDE, "--durations=20", "--nbmake", "tests", "notebooks"),
 )
 
 

@@ -22,7 +22,11 @@ from mltemporal.monitoring.mending import GRACE_S
 from mltemporal.specs import JobStatus, Notice
 
 PROGRAM = Path(__file__).with_name("dying_worker.py")
-MOMENTS = ("before", "during", "after")
+MOMENTS = (
+    pytest.param("before", marks=pytest.mark.long),  # each costs the ten seconds after which a worker counts as lost
+    "during",
+    pytest.param("after", marks=pytest.mark.long),
+)
 COUNT = """
 import time, mltemporal
 for step in range(1, 31):
