@@ -322,15 +322,15 @@ def test_a_port_that_is_taken_is_named(world: Any, tmp_path: Path) -> None:
     assert not (tmp_path / "home" / "storage").exists()
 
 
-def test_a_stack_of_another_version_is_named(world: Any) -> None:
+def test_a_stack_of_a_newer_version_is_named(world: Any) -> None:
     path = StackFiles(world.settings.home).state
     running = read_state(path)
     assert running is not None
-    write_state(path, replace(running, version="0.0.1"))
+    write_state(path, replace(running, version="99.0.1", build="99.0.1-00000000"))
     try:
         with pytest.raises(VersionMismatch) as caught:
             mltemporal.train(TABLE)
     finally:
         write_state(path, running)
-    assert "was started by mltemporal 0.0.1" in caught.value.what
-    assert "mltemporal down && mltemporal up" in caught.value.next_step
+    assert "mltemporal 99.0.1" in caught.value.what
+    assert "restart the kernel" in caught.value.next_step

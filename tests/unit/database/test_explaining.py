@@ -98,7 +98,7 @@ def test_a_read_only_database(postgres: PostgresServer, url: str, database: Data
     assert [] == reader.jobs.find()
     with pytest.raises(ServiceUnavailable) as caught:
         reader.jobs.withdraw(1)
-    assert caught.value.what.endswith("is read-only: cannot execute DELETE in a read-only transaction")
+    assert "is read-only: cannot execute" in caught.value.what
     assert "name the primary" in caught.value.next_step
     reader.close()
 
