@@ -23,7 +23,9 @@ from mltemporal.specs import JobStatus, Notice
 
 PROGRAM = Path(__file__).with_name("dying_worker.py")
 MOMENTS = (
-    pytest.param("before", marks=pytest.mark.long),  # each costs the ten seconds after which a worker counts as lost
+    pytest.param(
+        "before", marks=pytest.mark.long
+    ),  # each costs the ten seconds after which a worker counts as lost
     "during",
     pytest.param("after", marks=pytest.mark.long),
 )
