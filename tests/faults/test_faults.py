@@ -27,7 +27,7 @@ def assert_nothing_is_broken(
 def test_jobs_of_all_kinds_under_faults_of_all_kinds(
     record_property: Callable[[str, object], None],
 ) -> None:
-    assert_nothing_is_broken(5, 20, 30, record_property)
+    assert_nothing_is_broken(5, 12, 18, record_property)
 
 
 @pytest.mark.long

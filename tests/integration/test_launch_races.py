@@ -71,6 +71,7 @@ def test_a_kernel_that_is_killed_between_row_and_workflow_leaves_a_job_that_runs
     assert {"rows": 3.0} == mltemporal.job(row.id).result(60).metrics
 
 
+@pytest.mark.long
 def test_the_same_cell_again_starts_the_job_whose_kernel_was_killed(world: Any) -> None:
     process = kernel(world, "again", 0, dies=True)
     process.communicate(timeout=100)

@@ -153,7 +153,14 @@ def test_a_job_that_has_ended_is_not_started_again(
     assert before["files"] == world.traces()["files"]
 
 
-@pytest.mark.parametrize("what", ["nothing", "plain", "input", "heartbeat", "failure"])
+@pytest.mark.parametrize(
+    "what",
+    [
+        "nothing",
+        "input",
+        *(pytest.param(word, marks=pytest.mark.long) for word in ("plain", "heartbeat", "failure")),
+    ],
+)
 def test_an_answer_of_a_strangers_ends_a_job_in_words_and_it_starts_again(
     what: str, world: Any, other: Stranger, job: TrainingJob, until: Callable[..., Any]
 ) -> None:
@@ -229,6 +236,7 @@ def test_a_terminated_job_is_noticed_and_starts_again(
     until(lambda: len(world.steps(job)) > before)
 
 
+@pytest.mark.long
 def test_a_workflow_that_a_stranger_ends_leaves_a_job_that_says_so(
     world: Any, other: Stranger, table: pd.DataFrame, count: Any, until: Any
 ) -> None:

@@ -90,6 +90,7 @@ def test_a_workflow_that_does_not_fit_newer_code_is_replaced_and_its_training_do
     assert f"the one before does not fit mltemporal {newer.build_id()}" in told
 
 
+@pytest.mark.long
 def test_a_workflow_that_is_being_cancelled_stays_cancelled_when_it_is_replaced(
     settings: Settings, halfway: TrainingJob, tmp_path: Path, until
 ) -> None:
@@ -115,6 +116,7 @@ def test_a_workflow_that_is_being_cancelled_stays_cancelled_when_it_is_replaced(
     assert halfway.status is JobStatus.CANCELLED
 
 
+@pytest.mark.long
 def test_an_edit_of_the_workflow_code_takes_over_when_a_new_process_runs_it(
     settings: Settings, tmp_path: Path
 ) -> None:

@@ -72,6 +72,7 @@ def until_released(data: pd.DataFrame, release: str, steps: int) -> int:
     return steps
 
 
+@pytest.mark.long
 @pytest.mark.timeout(900)
 def test_new_jobs_move_to_a_new_build_old_ones_end_on_theirs_and_nothing_is_lost(  # noqa: PLR0915
     pinned: Settings, tmp_path: Path, until
@@ -174,6 +175,7 @@ def test_a_change_that_does_not_replay_is_caught_before_it_ships(pinned: Setting
     assert "there is no job 77" in bad.run(pinned, ["replay", "--job", "77"], code=1)
 
 
+@pytest.mark.long
 def test_a_ramp_is_taken_back_and_a_promoted_build_too(pinned: Settings, tmp_path: Path, until) -> None:
     new = OtherBuild.make(tmp_path / "new")
     old_build, new_build = build_id(), new.build_id()

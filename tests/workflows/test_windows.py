@@ -70,7 +70,13 @@ async def until(condition, within_s=60):
 
 @pytest.mark.parametrize("moment", MOMENTS)
 @pytest.mark.parametrize(
-    "activity", ["validate_dataset", "create_training_job", "monitor_training", "cleanup_resources"]
+    "activity",
+    [
+        pytest.param("validate_dataset", marks=pytest.mark.long),
+        "create_training_job",
+        "monitor_training",
+        pytest.param("cleanup_resources", marks=pytest.mark.long),
+    ],
 )
 async def test_a_training_whose_worker_dies_in_an_activity_runs_once(world, activity, moment):
     row, handle = await world.submit(COUNT)
