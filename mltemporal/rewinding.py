@@ -55,6 +55,11 @@ def rewind_of(event: Event) -> Rewind | None:
     return Rewind(after=event.attempt, to=words["stage"])
 
 
+def starts_again(event: Event) -> bool:
+    """Whether the event tells of a retry or a rewind: somebody had the job started again."""
+    return rewind_of(event) is not None or (event.kind == "command" and event.message == "retry")
+
+
 def holding(points: Sequence[Point], rewinds: Iterable[Rewind] = ()) -> list[Point]:
     """Return the points that make one curve: each step once.
 

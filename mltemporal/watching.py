@@ -186,5 +186,4 @@ class Pulse:
             if await startable(self._session, row):
                 await owner.start(self._session, row, again=again)
             return  # otherwise it is another home's, whose workers see to it
-        error = f"its workflow {found.why}\nNext step: look at it in Temporal's Web UI, then job.retry()"
-        await owner.end_without_owner(self._session, row, JobStatus.FAILED, error)
+        await owner.end_without_owner(self._session, row, JobStatus.FAILED, found.error)

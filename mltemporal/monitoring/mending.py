@@ -155,9 +155,8 @@ class Mender:
         return time.monotonic() - since >= self._watched_s
 
     async def _end(self, row: JobRow, found: Gone, deeds: Deeds) -> None:
-        error = f"its workflow {found.why}\nNext step: look at it in Temporal's Web UI, then job.retry()"
-        ended = await owner.end_without_owner(self._here, row, JobStatus.FAILED, error)
-        if (ended.status, ended.error) != (JobStatus.FAILED, error):
+        ended = await owner.end_without_owner(self._here, row, JobStatus.FAILED, found.error)
+        if (ended.status, ended.error) != (JobStatus.FAILED, found.error):
             return  # it ended by itself in this moment
         deeds.ended.append(row.id)
         await self._tell(row, f"its workflow {found.why}, so the job was recorded as failed", deeds)

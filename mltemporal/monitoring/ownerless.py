@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mltemporal.errors import ServiceUnavailable
-from mltemporal.rewinding import rewind_of
+from mltemporal.rewinding import starts_again
 
 if TYPE_CHECKING:
     from temporalio.client import Client
@@ -23,6 +23,11 @@ class Gone:
     """What happened to ``its workflow``: ``was terminated in Temporal (run …)``."""
     closed_at: float | None = None
     """When it closed, seconds since the epoch; None where Temporal knows none."""
+
+    @property
+    def error(self) -> str:
+        """What a person reads of a job that ends for it."""
+        return f"its workflow {self.why}\nNext step: look at it in Temporal's Web UI, then job.retry()"
 
     @property
     def never_started(self) -> bool:
@@ -78,7 +83,7 @@ def asked_again(session: Session, row: JobRow, found: Gone) -> bool:
     for event in reversed(session.database.jobs.events(row.id)):
         if event.kind in ("stage", "attempt", "finished"):
             return False
-        if rewind_of(event) is not None or (event.kind == "command" and event.message == "retry"):
+        if starts_again(event):
             return True
     return False
 

@@ -35,9 +35,7 @@ async def remove(here: WorkersSession, grace_s: float, deeds: Deeds) -> None:
     A launcher names only what was started for this database. A job's row is there before its first
     process, so one without a row is nobody's.
     """
-    for backend, launcher in here.launchers.items():
-        if backend == "kubernetes" and not doctor_cluster.is_configured(here.settings):
-            continue
+    for backend, launcher in _reachable(here):
         try:
             await _of_backend(here, backend, launcher, grace_s, deeds)
         except MLTemporalError as error:  # the other backends are looked at all the same
@@ -51,9 +49,7 @@ async def stop_ended(here: WorkersSession, grace_s: float, deeds: Deeds) -> None
 
     Idempotency: several may do it at once.
     """
-    for backend, launcher in here.launchers.items():
-        if backend == "kubernetes" and not doctor_cluster.is_configured(here.settings):
-            continue
+    for backend, launcher in _reachable(here):
         try:
             names = await launcher.names()  # before the rows: what a retry starts meanwhile is not among them
         except MLTemporalError as error:
@@ -65,12 +61,13 @@ async def stop_ended(here: WorkersSession, grace_s: float, deeds: Deeds) -> None
             if (row := await asyncio.to_thread(here.database.leftovers.of_key, name.rpartition("-")[0]))
             and _ended(row, grace_s)
         ]
-        await asyncio.gather(
-            *(
-                _end(launcher, _called(backend, name, row), name, row, deeds, database=here.database)
-                for name, row in found
-            )
-        )
+        await asyncio.gather(*(_end(here, backend, name, row, deeds) for name, row in found))
+
+
+def _reachable(here: WorkersSession) -> list[tuple[str, Launcher]]:
+    """Return the backends that can be looked at from here."""
+    cluster = doctor_cluster.is_configured(here.settings)
+    return [each for each in here.launchers.items() if cluster or each[0] != "kubernetes"]
 
 
 async def _of_backend(
@@ -79,7 +76,7 @@ async def _of_backend(
     for name in await launcher.names():
         row = await asyncio.to_thread(here.database.leftovers.of_key, name.rpartition("-")[0])
         if row is None or _ended(row, grace_s):
-            await _end(launcher, _called(backend, name, row), name, row, deeds, database=here.database)
+            await _end(here, backend, name, row, deeds)
     for key, since in (await launcher.kept()).items():
         row = await asyncio.to_thread(here.database.leftovers.of_key, key)
         kept_s = time.time() - since  # a job that is just being started again has kept it a moment ago
@@ -92,15 +89,14 @@ def _ended(row: JobRow, grace_s: float) -> bool:
     return row.status.final and time.time() - (row.finished_at or 0.0) > grace_s
 
 
-async def _end(
-    launcher: Launcher, called: str, name: str, row: JobRow | None, deeds: Deeds, *, database: Database
-) -> None:
+async def _end(here: WorkersSession, backend: str, name: str, row: JobRow | None, deeds: Deeds) -> None:
+    launcher, called = here.launchers[backend], _called(backend, name, row)
     try:
         seen = await launcher.find(name)
         if seen is None:
             return
         grace_s = _UNKNOWN_GRACE_S if row is None else row.spec.grace_s
-        await asyncio.gather(_last_words(launcher, name, row, database), launcher.stop(name, grace_s))
+        await asyncio.gather(_last_words(launcher, name, row, here.database), launcher.stop(name, grace_s))
         await launcher.delete(name)
     except MLTemporalError as error:
         deeds.failed.append(f"{called} could not be ended: {error.what}")

@@ -9,7 +9,7 @@ from temporalio import activity
 
 from mltemporal.database import Event, JobRow
 from mltemporal.errors import Disowned
-from mltemporal.rewinding import rewind_of, rewinds_of
+from mltemporal.rewinding import rewind_of, rewinds_of, starts_again
 from mltemporal.specs import Orders, Rewind
 from mltemporal.specs.orders import ORDERS, REWINDS
 from mltemporal.storage import Storage
@@ -33,21 +33,14 @@ def check_owner(job: JobRow) -> None:
 def rewound_to(events: Sequence[Event]) -> Rewind | None:
     """Return from where the job was rewound, if that is how it was started last."""
     for event in reversed(events):
-        if event.kind == "submitted" or (event.kind == "command" and event.message == "retry"):
-            return None
-        if (found := rewind_of(event)) is not None:
-            return found
+        if event.kind == "submitted" or starts_again(event):
+            return rewind_of(event)
     return None
 
 
 def started_again(events: Sequence[Event], attempt: int) -> bool:
     """Return whether a person has had the job started again since that attempt began."""
-    return any(
-        event.attempt >= attempt
-        and event.kind == "command"
-        and (event.message == "retry" or rewind_of(event) is not None)
-        for event in events
-    )
+    return any(event.attempt >= attempt and starts_again(event) for event in events)
 
 
 def begin_anew(storage: Storage, job: JobRow, events: Sequence[Event]) -> None:
