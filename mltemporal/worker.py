@@ -16,9 +16,9 @@ import signal
 import sys
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 
 from temporalio.client import Client
@@ -51,24 +51,36 @@ from mltemporal.workflows.activities.storage import StorageActivities
 log = logging.getLogger("mltemporal.worker")
 
 
-def build_worker(client: Client, database: Database, settings: Settings) -> Worker:
-    """Return a worker of this home's jobs over these parts, not started yet.
+@asynccontextmanager
+async def running_worker(client: Client, database: Database, settings: Settings) -> AsyncIterator[Worker]:
+    """Run a worker of this home's jobs over these parts for the length of the block.
 
     It belongs to no version: nothing has to be current before it is given work.
     """
-    launchers = _launchers(settings, database)
-    return _worker(client, database, settings, launchers, task_queue(settings, database, "local"))
+    queue = task_queue(settings, database, "local")
+    async with (
+        _launchers(settings, database) as launchers,
+        _worker(client, database, settings, launchers, queue) as worker,
+    ):
+        yield worker
 
 
-def _launchers(settings: Settings, database: Database) -> dict[str, Launcher]:
-    return {backend: launcher_of(backend, settings, database.id) for backend in BACKENDS}
+@asynccontextmanager
+async def _launchers(settings: Settings, database: Database) -> AsyncIterator[dict[str, Launcher]]:
+    """Give a launcher for each backend; what they hold open ends with the block, processes go on."""
+    launchers = {backend: launcher_of(backend, settings, database.id) for backend in BACKENDS}
+    try:
+        yield launchers
+    finally:
+        for launcher in launchers.values():
+            await launcher.close()
 
 
 def _worker(
     client: Client,
     database: Database,
     settings: Settings,
-    launchers: dict[str, Launcher],
+    launchers: Mapping[str, Launcher],
     queue: str,
     *,
     versioned: bool = False,
@@ -134,10 +146,17 @@ async def run_worker(settings: Settings, *, home_only: bool = False, shared_only
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    launchers = _launchers(settings, database)
+    async with _launchers(settings, database) as launchers:
+        here = WorkersSession(settings, client, database, launchers)
+        await _work(here, stop, home_only=home_only, shared_only=shared_only)
+    database.close()
+
+
+async def _work(here: WorkersSession, stop: asyncio.Event, *, home_only: bool, shared_only: bool) -> None:
+    """Serve the task queues until told to stop."""
+    settings, database, client = here.settings, here.database, await here.client()
     shared, own = task_queue(settings, database, "kubernetes"), task_queue(settings, database, "local")
     queues = sorted({own} if home_only else {shared} if shared_only else {own, shared})
-    here = WorkersSession(settings, client, database, launchers)
     serving = Serving(here, shared, takes_over=home_only and settings.versioning != "pinned")
     moving = None
     if shared in queues:
@@ -146,7 +165,7 @@ async def run_worker(settings: Settings, *, home_only: bool = False, shared_only
         moving = await moved_alone(here, own)
     async with AsyncExitStack() as running:
         for queue in queues:
-            worker = _worker(client, database, settings, launchers, queue, versioned=queue == shared)
+            worker = _worker(client, database, settings, here.launchers, queue, versioned=queue == shared)
             await running.enter_async_context(worker)
         log.info(
             "worker of %s on %r, build %s, process %d", ", ".join(queues), database, build_id(), os.getpid()
@@ -158,9 +177,6 @@ async def run_worker(settings: Settings, *, home_only: bool = False, shared_only
             if task is not None:
                 task.cancel()
         await serving.end()
-    for launcher in launchers.values():
-        await launcher.close()
-    database.close()
 
 
 async def _say_so(database: Database, queues: Sequence[str], stop: asyncio.Event) -> None:

@@ -12,7 +12,6 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from unittest import mock
 
 import pandas as pd
 import pytest
@@ -20,7 +19,6 @@ from temporalio.client import Client, WorkflowHandle, WorkflowUpdateFailedError
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Worker
 
-from mltemporal import worker as program
 from mltemporal.code import Script, capture
 from mltemporal.database import Database, JobRow
 from mltemporal.dataset import inspect
@@ -30,7 +28,7 @@ from mltemporal.settings import Settings, load_settings
 from mltemporal.specs import Command, JobSpec
 from mltemporal.storage import Storage
 from mltemporal.version import __version__
-from mltemporal.worker import _launchers, build_worker
+from mltemporal.worker import running_worker
 
 HISTORIES = Path(__file__).parent.parent / "histories"
 
@@ -68,18 +66,8 @@ class World:
 
     @asynccontextmanager
     async def worker(self) -> AsyncIterator[Worker]:
-        launchers: dict[str, Any] = {}
-
-        def kept(settings: Settings, database: Database) -> dict[str, Any]:
-            launchers.update(_launchers(settings, database))
-            return launchers
-
-        with mock.patch.object(program, "_launchers", kept):
-            worker = build_worker(self.client, self.database, self.settings)
-        async with worker:
+        async with running_worker(self.client, self.database, self.settings) as worker:
             yield worker
-        for launcher in launchers.values():  # as `run_worker` does: its warm interpreters end with it
-            await launcher.close()
 
     def record(self, text: str, **fields: Any) -> JobRow:
         """Record a training that runs the script's text, as a kernel does before it starts the workflow."""

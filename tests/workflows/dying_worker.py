@@ -20,7 +20,7 @@ from temporalio.worker import (
 
 from mltemporal.database import Database
 from mltemporal.settings import load_settings
-from mltemporal.worker import build_worker
+from mltemporal.worker import running_worker
 
 BEGUN_S = 0.05
 
@@ -61,7 +61,7 @@ async def main(address: str, activity: str, moment: str) -> None:
     settings = load_settings()
     database = Database.open(settings.database_url)
     client = await Client.connect(address, interceptors=[Death(activity, moment)])
-    async with build_worker(client, database, settings):
+    async with running_worker(client, database, settings):
         await asyncio.sleep(100)
 
 
