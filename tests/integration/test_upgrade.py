@@ -6,14 +6,14 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from services.other_build import HARMLESS, OtherBuild
+from services.used_stack import until_released, used_stack
 
 import mltemporal
 from mltemporal import background, session, stack
 from mltemporal.deployments.build import build_id
 from mltemporal.errors import VersionMismatch
 from mltemporal.handles import TrainingJob
-from mltemporal.launchers.folder import ProcessFolder
-from mltemporal.settings import Settings, load_settings
+from mltemporal.settings import Settings
 from mltemporal.specs import JobStatus
 
 STEPS = 30
@@ -22,28 +22,7 @@ STEPS = 30
 @pytest.fixture
 def settings(tmp_path: Path) -> Iterator[Settings]:
     """A stack of this code, used by this process."""
-    settings = load_settings({"MLTEMPORAL_HOME": str(tmp_path / "home"), "MLTEMPORAL_TEMPORAL": "embedded"})
-    try:
-        stack.up(settings)
-        session.replace(settings)
-        yield settings
-    finally:
-        session.replace(None)
-        stack.down(settings)
-        for path in settings.home.glob("jobs/*/order.json"):  # where a test failed
-            ProcessFolder(path.parent).kill()
-
-
-def until_released(data: pd.DataFrame, release: str, steps: int) -> int:
-    """Report some steps, wait for the file, report the others."""
-    import os
-    import time
-
-    for step in range(1, steps + 1):
-        mltemporal.report(step=step, total=steps)
-        while step == steps // 2 and not os.path.exists(release):
-            time.sleep(0.1)
-    return steps
+    yield from used_stack(tmp_path)
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 """A version change under load: real code of two builds, real workers, jobs that run through all of it.
 
-``VERSION_CHANGE_JOBS=50`` makes it fifty jobs; CI takes eight.
+``VERSION_CHANGE_JOBS=50`` makes it fifty jobs instead of eight; it is not part of CI (``-m long``).
 """
 
 import os
@@ -13,14 +13,14 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from services.other_build import OtherBuild
+from services.used_stack import until_released, used_stack
 
 import mltemporal
-from mltemporal import session, stack
+from mltemporal import stack
 from mltemporal.deployments.board import VersionBoard
 from mltemporal.deployments.build import build_id
 from mltemporal.errors import VersionMismatch
-from mltemporal.launchers.folder import ProcessFolder
-from mltemporal.settings import Settings, load_settings
+from mltemporal.settings import Settings
 from mltemporal.stack.deployed import deployed
 from mltemporal.stack.home import StackFiles
 
@@ -41,35 +41,8 @@ def upgrading(tmp_path: Path) -> Iterator[Settings]:
 
 
 def used(tmp_path: Path, versioning: str) -> Iterator[Settings]:
-    settings = load_settings(
-        {
-            "MLTEMPORAL_HOME": str(tmp_path / "home"),
-            "MLTEMPORAL_TEMPORAL": "embedded",
-            "MLTEMPORAL_VERSIONING": versioning,
-            "MLTEMPORAL_MAX_LOCAL_JOBS": str(2 * JOBS),
-        }
-    )
-    try:
-        stack.up(settings)
-        session.replace(settings)
-        yield settings
-    finally:
-        session.replace(None)
-        stack.down(settings)
-        for path in settings.home.glob("jobs/*/order.json"):  # where a test failed
-            ProcessFolder(path.parent).kill()
-
-
-def until_released(data: pd.DataFrame, release: str, steps: int) -> int:
-    """Report some steps, wait for the file, report the others."""
-    import os
-    import time
-
-    for step in range(1, steps + 1):
-        mltemporal.report(step=step, total=steps, loss=1 / step)
-        while step == steps // 2 and not os.path.exists(release):
-            time.sleep(0.2)
-    return steps
+    jobs = {"MLTEMPORAL_MAX_LOCAL_JOBS": str(2 * JOBS)}
+    yield from used_stack(tmp_path, MLTEMPORAL_VERSIONING=versioning, **jobs)
 
 
 @pytest.mark.long
