@@ -27,6 +27,7 @@ _asked = False
 _deferred = False
 _waiting = False
 _patience: Callable[[], float] | None = None
+_timer: threading.Timer | None = None
 
 
 def stop_on_sigterm() -> None:
@@ -60,6 +61,8 @@ def end_waiting() -> None:
     """Raise `Stopped`; what comes after it is not interrupted again."""
     global _waiting  # noqa: PLW0603
     _waiting = False
+    if _timer is not None:
+        _timer.cancel()
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     raise Stopped(EXIT_CODE)
 
@@ -95,14 +98,14 @@ def uninterrupted() -> Iterator[None]:
 
 
 def _stop(_signal: int, _frame: FrameType | None) -> None:
-    global _asked, _waiting  # noqa: PLW0603 - a signal comes to the process
+    global _asked, _timer, _waiting  # noqa: PLW0603 - a signal comes to the process
     first, _asked = not _asked, True
     patience_s = _patience() if first and _patience is not None and not _deferred else 0.0
     if patience_s > 0:
         _waiting = True
-        timer = threading.Timer(patience_s, os.kill, (os.getpid(), signal.SIGTERM))
-        timer.daemon = True
-        timer.start()
+        _timer = threading.Timer(patience_s, os.kill, (os.getpid(), signal.SIGTERM))
+        _timer.daemon = True
+        _timer.start()
         return
     _waiting = False
     signal.signal(signal.SIGTERM, signal.SIG_IGN)

@@ -3,6 +3,7 @@
 import os
 import pickle
 import signal
+import threading
 import time
 from collections.abc import Callable
 from typing import Any
@@ -172,3 +173,6 @@ def test_asked_to_end_the_code_goes_on_until_its_state_is_saved(
     (saved,) = job.storage.get_note(job.key, "checkpoints", list[Checkpoint]) or []
     assert (5, 5) == (saved.step, saved.done)
     assert [0, 1, 2, 3, 4, "the item ends"] == checkpoint.load()
+    for timer in (each for each in threading.enumerate() if isinstance(each, threading.Timer)):
+        timer.join(5)
+        assert not timer.is_alive(), "it would end this process later"
