@@ -117,12 +117,18 @@ class Jobs:
 
     @retried
     def withdraw(self, job_id: int) -> bool:
-        """Remove a job whose workflow could not be started; False where somebody else has attached to it."""
-        attached = sa.select(events.c.id).where(events.c.job_id == job_id, events.c.kind == "attached")
+        """Remove a job whose workflow could not be started.
+
+        Returns:
+            False where the job stays: somebody else has attached to it, or a worker has started it meanwhile.
+        """
+        since = sa.select(events.c.id).where(
+            events.c.job_id == job_id, events.c.key.not_in(("submitted", "note"))
+        )
         with self._database.writing() as connection:
             # Whoever attaches locks the same row first: neither goes unseen by the other.
             connection.execute(sa.select(jobs.c.id).where(jobs.c.id == job_id).with_for_update())
-            if connection.scalar(attached.limit(1)) is not None:
+            if connection.scalar(since.limit(1)) is not None:
                 return False
             connection.execute(sa.delete(events).where(events.c.job_id == job_id))
             connection.execute(sa.delete(jobs).where(jobs.c.id == job_id))

@@ -115,6 +115,15 @@ def test_a_job_that_another_kernel_has_attached_to_is_not_withdrawn(
     ]
 
 
+def test_a_job_that_a_worker_has_begun_meanwhile_is_not_withdrawn(
+    make_job: MakeJob, database: Database
+) -> None:
+    job = make_job(note="a note")
+    database.jobs.start_attempt(job.id, 1)
+    assert not database.jobs.withdraw(job.id)
+    assert 1 == database.jobs.get(job.id).attempt
+
+
 def test_the_first_end_stands(make_job: MakeJob, database: Database) -> None:
     job = make_job()
     result = TrainingResult(job_id=job.id, metrics={"r2": 0.5})
