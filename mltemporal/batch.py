@@ -297,7 +297,7 @@ def predict(
         shards=shards,
         overwrite=overwrite,
     )
-    same = replace(inference, model=replace(stored, object=found.meaning or stored.object))
+    same = replace(inference, model=found.meant(stored))
     fingerprint = launching.fingerprint("inference", ref.fingerprint, same, named, wanted)
     check_output(here, place, fingerprint, overwrite=overwrite, force=force)
     job = launching.launch(

@@ -39,17 +39,18 @@ class FoundModel:
     pipeline: ObjectRef | None = None
     """The fitted steps that made its training data."""
 
-    @property
-    def meaning(self) -> ObjectRef | None:
-        """What makes a model in memory the same in each kernel, which its bytes do not: `code.fingerprints`.
+    def meant(self, stored: ModelRef) -> ModelRef:
+        """Return ``stored`` as it is the same in each kernel that asks for it.
 
-        None where the stored object's hash does.
+        A model in memory has other bytes each time (see `code.fingerprints`), and its versions tell what
+        else the kernel has imported.
         """
         if self.value is None:
-            return None
+            return stored
         from mltemporal.code.fingerprints import fingerprint
 
-        return ObjectRef(sha256=fingerprint(self.value).hex(), size_bytes=0, format="meaning")
+        meaning = ObjectRef(sha256=fingerprint(self.value).hex(), size_bytes=0, format="meaning")
+        return replace(stored, object=meaning, versions={})
 
     def store(self, storage: Storage) -> ModelRef:
         """Store it, where it is not, and return where it is. Idempotent.

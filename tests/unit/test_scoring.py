@@ -5,7 +5,9 @@ import sys
 
 PROGRAM = """
 import sys
+{imports}
 from mltemporal.scoring import find_model
+from mltemporal.storage import Storage
 
 class Scaled:
     def __init__(self, by):
@@ -13,17 +15,20 @@ class Scaled:
     def predict(self, table):
         return table["x"] * self.by
 
-print(find_model(None, Scaled(int(sys.argv[1]))).meaning.sha256)
+found = find_model(None, Scaled(int(sys.argv[1])))
+print(found.meant(found.store(Storage(sys.argv[2]))))
 """
 
 
-def meaning(by: int) -> str:
+def meant(by: int, folder: object, *, imports: str = "") -> str:
+    """What a kernel that has imported other things besides says of its model."""
+    program = PROGRAM.format(imports=imports)
     ended = subprocess.run(
-        [sys.executable, "-c", PROGRAM, str(by)], capture_output=True, text=True, check=True
+        [sys.executable, "-c", program, str(by), str(folder)], capture_output=True, text=True, check=True
     )
     return ended.stdout.strip()
 
 
-def test_a_notebook_s_own_model_is_the_same_in_another_kernel_and_another_one_is_not() -> None:
-    assert meaning(3) == meaning(3)
-    assert meaning(3) != meaning(4)
+def test_a_notebook_s_own_model_is_the_same_in_another_kernel_and_another_one_is_not(tmp_path) -> None:
+    assert meant(3, tmp_path) == meant(3, tmp_path, imports="import sklearn.base")
+    assert meant(3, tmp_path) != meant(4, tmp_path)
