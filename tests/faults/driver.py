@@ -20,10 +20,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from faults import tasks
-from faults.workload import RETRIES, Work
+from faults.commanding import Journal, commanded
+from faults.workload import RETRIES, TIME_S, Work
 
 import mltemporal
-from mltemporal.errors import InvalidRequest, JobCancelled, JobFailed, MLTemporalError, NotFound
+from mltemporal.errors import JobCancelled, JobFailed, MLTemporalError, NotFound
 
 AT_ONCE = 3
 """So many jobs a kernel waits for at the same time."""
@@ -35,6 +36,7 @@ class Kernel:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._witness = str(folder / "witness")
+        (folder / "asked").mkdir(exist_ok=True)
         common = {"retries": RETRIES, "timeout": "2h", "env": {"FAULTS_CLOCK": str(folder / "clock-of-jobs")}}
         self._launches: dict[str, Callable[[Work], Any]] = {
             "function": lambda work: self._count(work, **common),
@@ -42,12 +44,13 @@ class Kernel:
             "fails": lambda work: self._count(work, **common),
             "cancelled": lambda work: self._count(work, **common),
             "retried": lambda work: self._count(work, **common),
-            "script": lambda work: mltemporal.train(
-                _table(0),
-                mltemporal.Script(str(folder / "script.py")),
-                params=self._params(work),
-                name=work.name,
-                **common,
+            "rewound": lambda work: self._count(work, **common),
+            "extended": lambda work: self._count(work, **common | {"timeout": TIME_S}),
+            "set": lambda work: self._train(work, tasks.tuned, self._params(work), **common),
+            "stopped": lambda work: self._track(work, saves=True, **common),
+            "checkpointed": lambda work: self._track(work, saves=False, **common),
+            "script": lambda work: self._train(
+                work, mltemporal.Script(str(folder / "script.py")), self._params(work), **common
             ),
             "baseline": lambda work: mltemporal.train(
                 _table(work.seed),
@@ -60,14 +63,8 @@ class Kernel:
             "estimator": lambda work: mltemporal.train(
                 _table(work.seed), _estimator(work.seed), target="y", seed=work.seed, name=work.name, **common
             ),
-            "preprocessing": lambda work: mltemporal.preprocess(
-                str(folder / "table"),
-                steps=[tasks.doubled(self._witness, work.pause_s * 5)],
-                shards=6,
-                workers=2,
-                name=work.name,
-                **common,
-            ),
+            "preprocessing": lambda work: self._preprocess(work, **common),
+            "reprocessed": lambda work: self._preprocess(work, **common),
             "inference": lambda work: mltemporal.predict(
                 tasks.Tripling(self._witness, work.pause_s * 5),
                 str(folder / "table"),
@@ -111,12 +108,7 @@ class Kernel:
             job = None
         if job is None or job.status == "queued":  # perhaps it was cut off before its workflow began
             job = self.launch(work)
-        if work.kind == "cancelled":
-            _cancel(job)
-        if work.kind == "paused":
-            _pause_and_resume(job)
-        if work.kind == "retried":
-            _retry(job, self._repaired(work))
+        commanded(self._journal(work), job, work, self._repaired(work))
         try:
             job.result()
             said = "succeeded"
@@ -126,9 +118,25 @@ class Kernel:
             said = "cancelled"
         return {"job_id": job.id, "status": str(job.status), "said": said}
 
-    def _count(self, work: Work, **common: Any) -> Any:
-        params = self._params(work) | {"fails_at": work.fails_at, "repaired": str(self._repaired(work))}
-        return mltemporal.train(_table(0), tasks.count, params=params, name=work.name, **common)
+    def _count(self, work: Work, **options: Any) -> Any:
+        params = {"fails_at": work.fails_at, "repaired": str(self._repaired(work))}
+        return self._train(work, tasks.count, self._params(work) | params, **options)
+
+    def _track(self, work: Work, *, saves: bool, **options: Any) -> Any:
+        return self._train(work, tasks.tracked, self._params(work) | {"saves": saves}, **options)
+
+    def _train(self, work: Work, trainer: Any, params: dict[str, Any], **options: Any) -> Any:
+        return mltemporal.train(_table(0), trainer, params=params, name=work.name, **options)
+
+    def _preprocess(self, work: Work, **options: Any) -> Any:
+        return mltemporal.preprocess(
+            str(self._folder / "table"),
+            steps=[tasks.doubled(self._witness, work.pause_s * 5)],
+            shards=6,
+            workers=2,
+            name=work.name,
+            **options,
+        )
 
     def _params(self, work: Work) -> dict[str, Any]:
         return {
@@ -140,6 +148,9 @@ class Kernel:
 
     def _repaired(self, work: Work) -> Path:
         return self._folder / "repaired" / work.name
+
+    def _journal(self, work: Work) -> Journal:
+        return Journal(self._folder / "asked" / f"{work.name}.jsonl")
 
     def _told(self, work: Work) -> Path:
         return self._folder / "told" / f"{work.name}.json"
@@ -159,41 +170,6 @@ def _estimator(seed: int) -> Any:
     from sklearn.ensemble import GradientBoostingClassifier
 
     return GradientBoostingClassifier(n_estimators=250, random_state=seed)
-
-
-def _cancel(job: Any) -> None:
-    while job.progress is None and not job.done():
-        time.sleep(0.1)
-    job.cancel()
-
-
-def _pause_and_resume(job: Any) -> None:
-    """Pause it once, if it lets itself be paused before it ends, and see that it never stays so."""
-    paused = False
-    while not job.done():
-        try:
-            if job.status == "paused":
-                time.sleep(0.3)
-                job.resume()
-                paused = True
-            elif not paused and job.progress is not None:
-                job.pause()
-        except InvalidRequest:  # it is between two attempts, or has ended
-            time.sleep(0.1)
-        time.sleep(0.1)
-
-
-def _retry(job: Any, repaired: Path) -> None:
-    """Mend what makes it fail when it has failed, and have it go on."""
-    while True:
-        job.wait()
-        if job.status != "failed" or "meant to fail" not in str(job.exception()):
-            return
-        repaired.touch()
-        try:
-            job.retry()
-        except InvalidRequest:  # a kernel that is dead now has asked for it already
-            time.sleep(0.1)
 
 
 def main(folder: str, number: str, kernels: str) -> int:

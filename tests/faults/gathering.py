@@ -21,9 +21,10 @@ from mltemporal.monitoring.mending import Mender
 from mltemporal.monitoring.surroundings import WorkersSession
 from mltemporal.storage.leftovers import sweep
 
-from .invariants import Launched, Record, Told
+from .commanding import asked_in
+from .record import Happened, Launched, Record, Told
 from .tasks import ROWS
-from .workload import COUNTING, Work
+from .workload import COUNTING, WITH_ROWS, Work
 from .world import World
 
 
@@ -41,6 +42,8 @@ def gathered(world: World, plan: list[Work], undisturbed: list[Work]) -> Record:
             record.undisturbed[work.kind, work.seed] = job.value
     for path in (world.folder / "told").glob("*.json"):
         record.told[path.stem] = Told(**json.loads(path.read_text()))
+    for path in (world.folder / "asked").glob("*.jsonl"):
+        record.asked[path.stem] = asked_in(path)
     overlaps = world.folder / "witness" / "overlaps"
     record.overlaps = overlaps.read_text().splitlines() if overlaps.exists() else []
     record.surprises = [
@@ -100,10 +103,10 @@ def _looked_at(job: Any, work: Work, places: dict[int, tuple[int, int]]) -> Laun
     here = session.current()
     row = here.database.jobs.get(job.id)
     submitted, finished = places.get(job.id, (0, 0))
-    points = [(point.attempt, point.step) for _, point in here.database.progress.points(job.id)]
-    facts: dict[str, Any] = {}
+    points = [point for _, point in here.database.progress.points(job.id)]
+    facts = _curve(job) if work.kind in COUNTING else {}
     if row.status == "succeeded":
-        facts = _made(job, work)
+        facts |= _made(job, work)
     return Launched(
         id=job.id,
         status=str(row.status),
@@ -112,8 +115,12 @@ def _looked_at(job: Any, work: Work, places: dict[int, tuple[int, int]]) -> Laun
         finished=finished,
         error=row.error,
         attempts=row.attempt,
-        points=tuple(points),
-        curve=tuple(int(step) for step in job.metrics()["step"].dropna()) if work.kind in COUNTING else (),
+        points=tuple((point.attempt, point.step) for point in points if "half" in point.metrics),
+        story=tuple(
+            Happened(kind=event.kind, message=event.message, attempt=event.attempt)
+            for event in here.database.jobs.events(job.id)
+            if event.kind in ("command", "finished")
+        ),
         results=sum(
             here.storage.get_note(row.key, f"{number}/output", dict) is not None
             for number in range(1, row.attempt + 1)
@@ -122,21 +129,32 @@ def _looked_at(job: Any, work: Work, places: dict[int, tuple[int, int]]) -> Laun
     )
 
 
+def _curve(job: Any) -> dict[str, Any]:
+    """What a person sees of its curve; `track` reports without the metrics of its code."""
+    frame = job.metrics().dropna(subset="step")
+    coded = frame.dropna(subset="half") if "half" in frame else frame.iloc[:0]
+    return {
+        "curve": tuple(map(int, coded["step"])),
+        "turns": tuple(map(int, coded.get("turn", ()))),
+        "last": 0 if frame.empty else int(frame["step"].iloc[-1]),
+    }
+
+
 def _made(job: Any, work: Work) -> dict[str, Any]:
     """What a successful job has left, or what is wrong with it."""
     try:
         result = job.result(10)
-        if work.kind in ("function", "paused", "retried"):
-            return {"value": result.value}
         if work.kind == "script":
             return {"value": int(result.artifacts["value.txt"].read_bytes())}
-        if work.kind == "preprocessing":
-            frame = result.dataset.frame()
-            right = bool((frame["twice"] == 2 * frame["x"]).all())
-            return {"rows": tuple(frame["id"]), "rows_right": right}
+        if work.kind in COUNTING:
+            return {"value": result.value}
         if work.kind == "inference":
             frame = result.frame()
             right = bool((frame["prediction"] == 3.0 * frame["id"]).all())
+            return {"rows": tuple(frame["id"]), "rows_right": right}
+        if work.kind in WITH_ROWS:
+            frame = result.dataset.frame()
+            right = bool((frame["twice"] == 2 * frame["x"]).all())
             return {"rows": tuple(frame["id"]), "rows_right": right}
         return {"value": result.metrics, "model": "whole" if result.model is not None else ""}
     except (MLTemporalError, NotFound, KeyError, ValueError) as error:

@@ -3,81 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from itertools import pairwise
 
-from .workload import Work
-
-
-@dataclass(frozen=True, kw_only=True)
-class Launched:
-    """One row of a job, and what was found out about it."""
-
-    id: int
-    status: str
-    workflow: str
-    """How Temporal says that its workflow closed."""
-    submitted: int
-    """The place of its first event among all events."""
-    finished: int
-    """The place of its end; 0 where it has none."""
-    error: str = ""
-    attempts: int = 1
-    points: tuple[tuple[int, int | None], ...] = ()
-    """(attempt, step) of each metric point."""
-    curve: tuple[int, ...] = ()
-    """The steps of ``job.metrics()``, in its order."""
-    results: int = 0
-    """How many attempts have left a result."""
-    value: object = None
-    """What it returned, or its metrics."""
-    rows: tuple[int, ...] | None = None
-    """The ids of the rows of its output."""
-    rows_right: bool = True
-    """Whether what was computed for each row is right."""
-    model: str = ""
-    """``whole``, or what is wrong with the model; empty where there is none."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Told:
-    """What the handle in a kernel said when the job had ended."""
-
-    job_id: int
-    status: str
-    said: str
-
-
-@dataclass(kw_only=True)
-class Record:
-    """A whole run, as it was found when everything had come to rest."""
-
-    plan: list[Work]
-    launched: dict[str, list[Launched]] = field(default_factory=dict)
-    told: dict[str, Told] = field(default_factory=dict)
-    undisturbed: dict[tuple[str, int], object] = field(default_factory=dict)
-    """The metrics of baselines and estimators that nobody disturbed, by kind and seed."""
-    rows: int = 0
-    """How many rows the table of preprocessings and inferences has."""
-    overlaps: list[str] = field(default_factory=list)
-    processes: list[str] = field(default_factory=list)
-    files: list[str] = field(default_factory=list)
-    kubernetes: list[str] = field(default_factory=list)
-    locks: list[str] = field(default_factory=list)
-    open_workflows: list[str] = field(default_factory=list)
-    surprises: list[str] = field(default_factory=list)
-
-    def jobs(self) -> Iterator[tuple[Work, Launched]]:
-        """Each work with each of its jobs."""
-        for work in self.plan:
-            for job in self.launched.get(work.name, []):
-                yield work, job
-
-    def well(self) -> Iterator[tuple[Work, Launched]]:
-        """Those that succeeded."""
-        return ((work, job) for work, job in self.jobs() if job.status == "succeeded")
-
+from .promises import PROMISES, lives
+from .record import Launched, Record
+from .tasks import counted, turned
+from .workload import WITH_ROWS, Work
 
 CLOSED = {"succeeded": "COMPLETED", "failed": "FAILED", "cancelled": "CANCELED"}
 
@@ -130,7 +62,7 @@ def points_once(record: Record) -> list[str]:
     found = []
     for work, job in record.jobs():
         twice = [point for point, times in Counter(job.points).items() if times > 1]
-        if twice and work.reported:
+        if twice and _steps(work, job) is not None:
             found.append(f"{work.name} (job {job.id}): recorded more than once: {twice[:5]}")
     return found
 
@@ -139,30 +71,47 @@ def curve_whole(record: Record) -> list[str]:
     """The curve that a person sees has each step once, in order, over all attempts."""
     found = []
     for work, job in record.jobs():
-        if work.reported and job.status == work.ends and list(job.curve) != list(range(1, work.reported + 1)):
-            missing = sorted(set(range(1, work.reported + 1)) - set(job.curve))
+        steps = _steps(work, job)
+        if steps is not None and job.status == work.ends and list(job.curve) != list(steps):
+            missing = sorted(set(steps) - set(job.curve))
             twice = sorted(step for step, times in Counter(job.curve).items() if times > 1)
             found.append(
-                f"{work.name} (job {job.id}): of {work.reported} {missing[:5]} missing, {twice[:5]} twice"
+                f"{work.name} (job {job.id}): of {len(steps)} {missing[:5]} missing, {twice[:5]} twice"
             )
     return found
+
+
+def _steps(work: Work, job: Launched) -> range | None:
+    """Return the steps that its curve must have, where that is known."""
+    if work.kind == "stopped":  # `track` says how many items were done, its code in which it is
+        return range(job.last)
+    return range(1, job.last + 1) if work.kind == "set" else work.reported
 
 
 def value_right(record: Record) -> list[str]:
     """What came out is what an undisturbed run gives."""
     found = []
     for work, job in record.well():
-        should = work.value if work.value is not None else record.undisturbed.get((work.kind, work.seed))
+        should = _value(record, work, job)
         if should is not None and job.value != should:
             found.append(f"{work.name} (job {job.id}) came to {job.value}, undisturbed to {should}")
     return found
+
+
+def _value(record: Record, work: Work, job: Launched) -> object:
+    """Return what it must come to, by what it has reported where people's commands count; None: unknown."""
+    if work.kind == "stopped":
+        return counted(work.seed, job.last)
+    if work.kind == "set":
+        return turned(work.seed, job.turns)
+    return record.undisturbed.get((work.kind, work.seed)) if work.value is None else work.value
 
 
 def rows_once(record: Record) -> list[str]:
     """Each row of an output is there once, in order, with the right value."""
     found = []
     for work, job in record.well():
-        if work.kind not in ("preprocessing", "inference"):
+        if work.kind not in WITH_ROWS:
             continue
         if job.rows is None or list(job.rows) != list(range(record.rows)):
             count = "no" if job.rows is None else f"{len(job.rows)} rows, {len(set(job.rows))} different"
@@ -173,11 +122,11 @@ def rows_once(record: Record) -> list[str]:
 
 
 def one_model(record: Record) -> list[str]:
-    """A successful job has one result, a training's model is whole."""
+    """A successful job has one result, and one of each time before that it was rewound; models are whole."""
     found = []
     for work, job in record.well():
-        if job.results != 1:
-            found.append(f"{work.name} (job {job.id}) has {job.results} results")
+        if job.results != (wanted := sum(life.status == "succeeded" for life in lives(job))):
+            found.append(f"{work.name} (job {job.id}) has {job.results} results, not {wanted}")
         if work.kind in ("baseline", "estimator") and job.model != "whole":
             found.append(f"{work.name} (job {job.id}): its model is {job.model or 'missing'}")
     return found
@@ -192,6 +141,7 @@ INVARIANTS: dict[str, Callable[[Record], list[str]]] = {
     "results as of an undisturbed run": value_right,
     "each output row once, in order": rows_once,
     "one result, one whole model": one_model,
+    **PROMISES,
     "no two attempts alive together": lambda record: record.overlaps,
     "no process left": lambda record: record.processes,
     "no file left": lambda record: record.files,

@@ -21,7 +21,8 @@ from mltemporal.errors import MLTemporalError
 from .driver import Kernel
 from .faults import FAULTS
 from .gathering import files_left, gathered, locks_left, mended
-from .invariants import Record, breaches
+from .invariants import breaches
+from .record import Record
 from .sampling import Sampler
 from .schedule import scheduled
 from .tasks import ROWS, SCRIPT

@@ -6,7 +6,7 @@ where it is used.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -24,6 +24,14 @@ def counted(seed: int, steps: int) -> int:
     value = seed
     for step in range(1, steps + 1):
         value = advanced(value, step)
+    return value
+
+
+def turned(seed: int, turns: Iterable[int]) -> int:
+    """Return what a count comes to that saw ``turns``, one at each step."""
+    value = seed
+    for step, turn in enumerate(turns, 1):
+        value = advanced(value + turn, step)
     return value
 
 
@@ -82,8 +90,48 @@ def count(
             step = state["step"] + 1
             state = {"step": step, "value": advanced(state["value"], step)}
             mltemporal.report(step=step, total=steps, half=step / 2)
+            mltemporal.checkpoint.save(state, step=step)
+            time.sleep(pause_s)
+    return state["value"]
+
+
+def tuned(data: Any, *, seed: int, steps: int, pause_s: float, witness: str, turn: int = 0) -> Any:
+    """Count with what ``turn`` is set to, and report it; ends ``steps`` steps after it was set."""
+    import time
+
+    import mltemporal
+
+    with witnessed(witness):
+        if turn != mltemporal.params["turn"]:
+            raise RuntimeError(f"it was called with {turn}, and {mltemporal.params['turn']} was set")
+        state = mltemporal.checkpoint.load() or {"step": 0, "value": seed, "left": steps}
+        while state["left"]:
+            turn, step = mltemporal.params["turn"], state["step"] + 1
+            value = advanced(state["value"] + turn, step)
+            state = {"step": step, "value": value, "left": state["left"] - bool(turn)}
+            mltemporal.report(step=step, half=step / 2, turn=turn)
             mltemporal.checkpoint.save(state)
             time.sleep(pause_s)
+    return state["value"]
+
+
+def tracked(data: Any, *, seed: int, steps: int, pause_s: float, witness: str, saves: bool) -> Any:
+    """Count the items of a loop of `track`; without ``saves`` its state is saved when somebody asks."""
+    import time
+
+    import mltemporal
+
+    with witnessed(witness):
+        state = mltemporal.checkpoint.load() or {"step": 0, "value": seed}
+        if not saves:
+            mltemporal.checkpoint.on_stop(lambda: state)
+        for done in mltemporal.track(range(steps)):
+            if state["step"] == done:  # killed in its first item, a loop goes on with it
+                state = {"step": done + 1, "value": advanced(state["value"], done + 1)}
+            mltemporal.report(half=done / 2)
+            time.sleep(pause_s)
+            if saves:
+                mltemporal.checkpoint.save(state)
     return state["value"]
 
 

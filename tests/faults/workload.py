@@ -18,11 +18,27 @@ KINDS = {
     "cancelled": 7,
     "paused": 7,
     "retried": 6,
+    "set": 4,
+    "extended": 3,
+    "stopped": 4,
+    "checkpointed": 4,
+    "rewound": 4,
+    "reprocessed": 3,
 }
-"""How often each kind comes, in a hundred jobs."""
+"""How often each kind comes, beside the others."""
 
-COUNTING = ("function", "script", "paused", "retried", "fails", "cancelled")
+TO_THE_END = ("function", "script", "paused", "retried", "extended", "checkpointed", "rewound")
+"""Those that count to a number that is known, and return what they come to."""
+COUNTING = (*TO_THE_END, "fails", "cancelled", "set", "stopped")
 """Those that report every step."""
+REWOUND = ("rewound", "reprocessed")
+"""Those that are started again after they have succeeded."""
+WITH_ROWS = ("preprocessing", "reprocessed", "inference")
+"""Those that make something of each row of a table."""
+TIME_S = 20
+"""An extended job's time, unless it is given more."""
+LASTS_S = 26.0
+"""How long it takes."""
 VARIANTS = 3
 """Baselines and estimators of so many seeds: each has an undisturbed run to be compared with."""
 RETRIES = 60
@@ -55,17 +71,44 @@ class Work:
         return self.steps // 2 if self.kind in ("fails", "retried") else 0
 
     @property
-    def reported(self) -> int:
-        """The last step that must be reported; 0 where that is not known."""
-        if self.kind == "cancelled" or self.kind not in COUNTING:
-            return 0
-        return self.fails_at if self.kind == "fails" else self.steps
+    def reported(self) -> range | None:
+        """The steps that must be reported; None where that is not known beforehand."""
+        if self.kind == "fails":
+            return range(1, self.fails_at + 1)
+        if self.kind not in TO_THE_END:
+            return None
+        return range(self.steps) if self.kind == "checkpointed" else range(1, self.steps + 1)
 
     @property
     def value(self) -> int | None:
-        """What it must return, where that can be computed."""
-        counts = self.kind in ("function", "script", "paused", "retried")
-        return counted(self.seed, self.steps) if counts else None
+        """What it must return, where that is known beforehand."""
+        return counted(self.seed, self.steps) if self.kind in TO_THE_END else None
+
+    @property
+    def turn(self) -> int:
+        """What is set while it runs."""
+        return self.seed % 1000 + 1
+
+    @property
+    def back_to(self) -> str | int:
+        """Where it is rewound to."""
+        if self.seed % 2:
+            return "validated"
+        return "fitted" if self.kind == "reprocessed" else self.steps - 2
+
+    @property
+    def command(self) -> str:
+        """What is commanded, as the job's history must tell it; empty where that is nothing."""
+        back_to = f"step {self.back_to}" if isinstance(self.back_to, int) else repr(self.back_to)
+        told = {
+            "cancelled": "cancel",
+            "retried": "retry",
+            "set": f"set turn={self.turn}",
+            "extended": "extend to 10 min 0 s",
+            "stopped": "stop_early",
+            "checkpointed": "checkpoint_now",
+        }
+        return f"rewind to {back_to}" if self.kind in REWOUND else told.get(self.kind, "")
 
 
 def planned(seed: int, jobs: int) -> list[Work]:
@@ -87,10 +130,12 @@ def undisturbed() -> list[Work]:
 
 
 def _work(index: int, kind: str, rng: random.Random) -> Work:
+    steps = 100_000 if kind in ("cancelled", "stopped") else rng.randint(15, 45)
+    pause_s = rng.uniform(0.03, 0.09)
     return Work(
         index=index,
         kind=kind,
         seed=rng.randrange(VARIANTS) if kind in ("baseline", "estimator") else rng.randrange(1_000_000),
-        steps=100_000 if kind == "cancelled" else rng.randint(15, 45),
-        pause_s=round(rng.uniform(0.03, 0.09), 3),
+        steps=steps,
+        pause_s=round(LASTS_S / steps if kind == "extended" else pause_s, 3),
     )
