@@ -3,8 +3,8 @@
 It runs as ``python -m mltemporal.launchers.forkserver`` under the interpreter of the kernel whose
 jobs it starts, as a child of the worker. It reads the folders of processes from standard input,
 a line each, and forks a keeper for each (see `keeper`), which then belongs to nobody. It ends
-when the worker does, when it was idle for long, and when a package was installed meanwhile: a
-job must never see other packages than a new interpreter would.
+when the worker does, be it while it imports, when it was idle for long, and when a package was
+installed meanwhile: a job must never see other packages than a new interpreter would.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import threading
 from typing import Any, NoReturn
 
 from mltemporal.launchers import keeper
+from mltemporal.runtime import parent
 
 _IDLE_S = 900.0
 _PRELOADED = (
@@ -103,6 +104,7 @@ def _become(order: dict[str, Any]) -> list[str]:
 
 def main() -> int:
     """Serve; in each forked training, run it and return its exit code."""
+    parent.end_with_parent()
     order = serve()
     if order is None:
         return 0

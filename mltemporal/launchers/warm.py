@@ -84,6 +84,7 @@ def _key(order: dict[str, Any]) -> tuple[str, ...]:
 class _Server:
     def __init__(self, python: str, env: dict[str, str]) -> None:
         self.ready = False
+        # It ends with this thread, which is that of the worker's event loop.
         self._process = subprocess.Popen(
             [python, "-m", "mltemporal.launchers.forkserver"],
             env=env,

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import queue
-import signal
 import sys
 import threading
 from collections.abc import Callable
@@ -17,16 +16,13 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
-from mltemporal.runtime import context, reporting, stopping
+from mltemporal.runtime import context, parent, reporting, stopping
 from mltemporal.runtime.context import Job
 from mltemporal.runtime.failure import failure_of
 from mltemporal.runtime.shard_progress import advancing
 from mltemporal.specs import RunFailure, Shard, decode, encode
 
 ShardWork = Callable[[Job, Shard], dict[str, Any]]
-
-_DIE_WITH_PARENT = 1
-"""``PR_SET_PDEATHSIG`` of prctl(2)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +58,7 @@ def do_shard(job: Job, shard: Shard, work: ShardWork, phase: str) -> dict[str, A
 def main(argv: list[str]) -> int:
     """Do what is ordered until the end is told; returns the exit code. Ends as soon as its parent does."""
     name, phase, descriptor = argv
-    _end_with_parent()
+    parent.end_with_parent()
     reporting.open_output()
     reporting.write_whole_lines()
     stopping.stop_on_sigterm()
@@ -100,18 +96,6 @@ def _read_orders(orders: queue.SimpleQueue[Shard | None]) -> None:
             return
         orders.put(decode(line, Shard))
     os._exit(1)  # the pipe has closed without the end being told: the parent is gone
-
-
-def _end_with_parent() -> None:
-    """Have the system kill this process when its parent ends; where it cannot, the pipe's end does."""
-    if sys.platform != "linux":
-        return
-    import ctypes
-
-    parent = os.getppid()
-    ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGKILL)
-    if os.getppid() != parent:
-        os._exit(1)
 
 
 def _write(descriptor: int, data: bytes) -> None:

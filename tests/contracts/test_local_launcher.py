@@ -1,15 +1,44 @@
 """The local launcher keeps the launchers' contract, started cold and from a warm interpreter."""
 
 import asyncio
+import json
+import subprocess
 import sys
 
+import psutil
 import pytest
 from contracts.launcher import FOREVER, LauncherContract, followed, until_it_says
 
 from mltemporal.errors import InvalidRequest
+from mltemporal.launchers import keeper
 from mltemporal.launchers.base import Phase
 from mltemporal.launchers.local import KernelContext, LocalLauncher
 from mltemporal.specs import PodOptions, Resources, SecretRef
+
+WORKER = """
+import asyncio, sys
+from pathlib import Path
+from mltemporal.launchers.local import LocalLauncher
+from mltemporal.storage import Storage
+from mltemporal.specs import JobSpec
+
+async def work(home, url, *keys):
+    launcher = LocalLauncher(Path(home), url, max_jobs=2)
+    for key in keys:
+        await launcher.start(Storage(url).get_note(key, "spec", JobSpec), 1)
+        while not launcher.warm:
+            await asyncio.sleep(0.05)
+    print("started", flush=True)
+    await asyncio.sleep(600)
+
+asyncio.run(work(*sys.argv[1:]))
+"""
+"""Starts jobs, one after the other, as a worker does: all but the first from a warm interpreter."""
+
+
+def is_warm(process):
+    """Whether the process is a warm interpreter, or was forked from one."""
+    return "mltemporal.launchers.forkserver" in process.cmdline()
 
 
 class TestLocalLauncher(LauncherContract):
@@ -117,6 +146,37 @@ class TestLocalLauncher(LauncherContract):
             outputs.append(output.split(b"rng ")[1].split())
         assert [warm for _, warm in outputs] == [b"True", b"True"]
         assert outputs[0][0] != outputs[1][0], "two forks must not draw the same numbers"
+
+    @pytest.mark.timeout(300)  # it imports only while nobody else wants the processor
+    @pytest.mark.skipif(sys.platform != "linux", reason="forking is safe on Linux only")
+    async def test_a_killed_worker_takes_its_warm_interpreter_along_and_no_job(
+        self, launcher, make_spec, tmp_path, storage
+    ):
+        wait = (
+            f"import os, time\nprint('up', flush=True)\nwhile not os.path.exists({str(tmp_path / 'go')!r}):\n"
+        )
+        cold, warm = make_spec("print('cold')"), make_spec(f"{wait}    time.sleep(0.01)\nprint('went on')")
+        worker = await asyncio.create_subprocess_exec(
+            sys.executable,
+            *("-c", WORKER, tmp_path / "home", storage.url, cold.key, warm.key),
+            stdout=subprocess.PIPE,
+        )
+        try:
+            assert await worker.stdout.readline() == b"started\n"
+            (interpreter,) = filter(is_warm, psutil.Process(worker.pid).children())
+            await until_it_says(launcher, f"{warm.key}-1", b"up\n")
+        finally:
+            worker.kill()
+            await worker.wait()
+        while keeper.start_mark(interpreter.pid) is not None:
+            await asyncio.sleep(0.01)
+        kept = json.loads((tmp_path / "home/jobs" / f"{warm.key}-1" / "process.json").read_text())
+        assert all(is_warm(psutil.Process(pid)) for pid, _ in kept.values()), "both were forked from it"
+        assert [keeper.start_mark(pid) for pid, _ in kept.values()] == [mark for _, mark in kept.values()]
+        (tmp_path / "go").touch()
+        output, end = await followed(launcher, f"{warm.key}-1")
+        assert end.phase is Phase.SUCCEEDED
+        assert b"went on\n" in output
 
     @pytest.mark.parametrize(
         ("wanted", "said"),

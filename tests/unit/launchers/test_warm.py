@@ -1,7 +1,9 @@
 """Warm interpreters: one for each start-up environment, and never a stale one."""
 
 import asyncio
+import json
 import os
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,6 +12,7 @@ from typing import Any
 import pytest
 
 from mltemporal.launchers.folder import ProcessFolder
+from mltemporal.launchers.keeper import start_mark
 from mltemporal.launchers.warm import WarmInterpreters, _key
 
 Place = Callable[..., ProcessFolder]
@@ -91,6 +94,32 @@ def test_an_interpreter_that_died_is_replaced(
     warm.run("/no/folder", wanted)
     until(lambda: warm.ready)
     assert not warm.ended(wanted)
+
+
+WORKER = """
+import json, sys, time
+from mltemporal.launchers.warm import WarmInterpreters
+warm = WarmInterpreters()
+warm.run("/no/folder", json.loads(sys.argv[1]))
+time.sleep(600)
+"""
+
+
+def test_an_interpreter_ends_with_a_killed_worker_while_it_imports(
+    tmp_path: Path, until: Callable[..., Any]
+) -> None:
+    packages, importing = tmp_path / "packages", tmp_path / "importing"
+    packages.mkdir()
+    (packages / "pandas.py").write_text(
+        f"import os, time\nopen({str(importing)!r}, 'w').write(f'{{os.getpid()}}\\n')\ntime.sleep(600)"
+    )
+    worker = subprocess.Popen([sys.executable, "-c", WORKER, json.dumps(order(PYTHONPATH=str(packages)))])
+    until(lambda: importing.exists() and importing.read_text().endswith("\n"))
+    interpreter = int(importing.read_text())
+    assert start_mark(interpreter) is not None
+    worker.kill()
+    worker.wait()
+    until(lambda: start_mark(interpreter) is None)
 
 
 @pytest.mark.timeout(300)  # it imports only while nobody else wants the processor
