@@ -70,6 +70,7 @@ _CLEAN_UP: dict[str, Any] = {
 }
 _ENDING = ("recording", "cleaning up", *(status for status in JobStatus if status.final))
 _TIME_IS_OVER = "the job's time was over"
+_NO_MORE_TIME = "cannot extend a job whose time is over"
 _MORE_TIME = "give it more: train(…, timeout='48h'), or job.extend('48h') while it runs"
 
 
@@ -264,6 +265,7 @@ class JobWorkflow:
         async with self._one_by_one:
             if self._state.stage in _ENDING:  # it ended while another command was carried out
                 raise _refused(f"cannot {command.verb} a job that is {self._state.stage}")
+            self._give_time(command)
             answer: str | None = await workflow.execute_activity(
                 "command_training_job",
                 args=[Attempt(job_id=command.job_id, number=self._state.attempt), command],
@@ -274,13 +276,24 @@ class JobWorkflow:
                 self._deadline = self._began + command.timeout_s
         return answer or command.verb  # 0.1.0's activity said nothing
 
+    def _give_time(self, command: Command) -> None:
+        """Give it before that is recorded: what is in the history must not be over in that moment."""
+        if command.verb != "extend" or command.timeout_s is None:
+            return
+        if workflow.patched("time is given before it is recorded"):  # older ones gave it afterwards
+            if self._time_is_over:
+                raise _refused(_NO_MORE_TIME)
+            self._deadline = self._began + command.timeout_s
+
     @command.validator
     def _refuse(self, command: Command) -> None:
         info = workflow.info()
         events = info.get_current_history_length()
         why = self._ledger.refusal(command, self._job_id, self._state.stage, events)
         if not why and command.verb == "extend":
-            if self._timed:
+            if self._timed and self._time_is_over:
+                why = _NO_MORE_TIME
+            elif self._timed:
                 limit = info.execution_timeout
                 limit_s = limit.total_seconds() if limit else None
                 why = refused_time(command.timeout_s, workflow.time() - self._began, limit_s)

@@ -1,6 +1,7 @@
 """Commands to a running job: carried out once, answered, recorded with who gave them; or refused with why."""
 
 import asyncio
+import sqlite3
 import uuid
 from dataclasses import replace
 
@@ -8,6 +9,7 @@ import pytest
 from temporalio.client import WorkflowExecutionStatus, WorkflowFailureError
 
 from mltemporal.specs import Carried, JobStatus, encode
+from mltemporal.specs.orders import Extended
 
 LOOP = """
 import time, mltemporal
@@ -126,6 +128,45 @@ async def test_a_job_is_given_more_time_and_less_than_was_used_is_refused(world)
         await world.keep(handle, "extend")
     assert world.database.jobs.get(row.id).status is JobStatus.SUCCEEDED
     assert [("extend to 1 min 0 s", "me@here, test, process 7")] == world.commands(row)
+
+
+async def test_time_holds_from_the_moment_in_which_it_is_given(world):
+    async with world.worker():
+        row, handle = await running(world, timeout_s=10.0)
+        over = asyncio.create_task(asyncio.sleep(10.0))
+        held = sqlite3.connect(world.settings.home / "mltemporal.db", isolation_level=None)
+        held.execute("BEGIN IMMEDIATE")  # so that the command is carried out, and cannot be recorded yet
+        given = asyncio.create_task(world.tell(handle, row, "extend", timeout_s=60.0))
+        await until(lambda: world.storage.get_note(row.key, "extended", Extended))
+        await over
+        held.execute("ROLLBACK")
+        held.close()
+        assert "it may take 1 min 0 s in all" == await given
+        await world.tell(handle, row, "stop_early")
+        await handle.result()
+    assert ["extend to 1 min 0 s", "stop_early"] == [what for what, _ in world.commands(row)]
+
+
+async def test_a_job_whose_time_is_over_is_given_no_more(world):
+    text = f"""
+import os, time, mltemporal
+mltemporal.report(step=1)
+try:
+    time.sleep(600)
+finally:
+    open({str(world.folder / "asked-to-end")!r}, "w").close()
+    while not os.path.exists({str(world.folder / "go")!r}):
+        time.sleep(0.05)
+"""
+    async with world.worker():
+        row, handle = await world.submit(text, timeout_s=3.0, grace_s=60.0)
+        await until((world.folder / "asked-to-end").exists)
+        with refused(world, "cannot extend a job whose time is over"):
+            await world.tell(handle, row, "extend", timeout_s=60.0)
+        (world.folder / "go").touch()
+        with pytest.raises(WorkflowFailureError):
+            await handle.result()
+    assert "the job's time was over" == world.database.jobs.get(row.id).error.splitlines()[0]
 
 
 async def test_time_that_is_taken_away_ends_the_job(world):

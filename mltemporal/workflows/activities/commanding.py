@@ -50,25 +50,34 @@ class CommandActivities:
         Heartbeat: each second.
         """
         job = await asyncio.to_thread(self._database.jobs.get, attempt.job_id)
-        await asyncio.to_thread(self._check_new, job, attempt, command)
+        carried_out = await asyncio.to_thread(self._carried_out, job, attempt, command)
         told = told_command(command)
         try:
             async with beating():
                 answer = await self._carry_out(job, attempt, command)
         except InvalidRequest as refusal:
+            if carried_out:  # since then the process has ended, say; what is recorded stands
+                return f"{told}: it was carried out"
             await asyncio.to_thread(self._record, job, attempt, command, f"{told} refused: {refusal.what}")
             raise
         await asyncio.to_thread(self._record, job, attempt, command, told)
         return answer
 
-    def _check_new(self, job: JobRow, attempt: Attempt, command: Command) -> None:
-        """Refuse a command that was recorded before, by another than an earlier try of this activity."""
+    def _carried_out(self, job: JobRow, attempt: Attempt, command: Command) -> bool:
+        """Whether an earlier try of this activity has carried the command out, and nobody heard the answer.
+
+        Raises:
+            InvalidRequest: an earlier try has refused it; or it was recorded by another run.
+        """
         recorded = self._database.jobs.event(job.id, f"command-{command.id}") if command.id else None
         if recorded is None:
-            return
-        own = activity.info().attempt > 1 and recorded.attempt == attempt.number
-        if not own or recorded.message != told_command(command):
+            return False
+        if activity.info().attempt == 1 or recorded.attempt != attempt.number:
             raise InvalidRequest("this command was given before", "give it anew; job.history() tells of it")
+        told = told_command(command)
+        if recorded.message != told:
+            raise InvalidRequest(recorded.message.removeprefix(f"{told} refused: "), "look at job.status")
+        return True
 
     async def _carry_out(self, job: JobRow, attempt: Attempt, command: Command) -> str:
         if command.verb == "extend":

@@ -1,5 +1,6 @@
 """What comes late, or again, to a job that a person has had started again: it touches nothing."""
 
+import time
 import uuid
 from dataclasses import replace
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Any
 import pytest
 from temporalio.testing import ActivityEnvironment
 
-from mltemporal.database import Database, JobRow
+from mltemporal.database import Database, Event, JobRow
 from mltemporal.errors import InvalidRequest
 from mltemporal.specs import Attempt, Command, DatasetRef, JobSpec, JobStatus, Outcome, TrainerRef
 from mltemporal.storage import Storage
@@ -105,3 +106,26 @@ async def test_a_command_that_an_earlier_run_recorded_is_refused(
         with pytest.raises(InvalidRequest, match="given before"):
             await given(attempt, tries)
     assert 1 == [event.kind for event in database.jobs.events(job.id)].count("command")
+
+
+async def test_what_an_earlier_try_has_recorded_of_a_command_stands(
+    database: Database, storage: Storage, job: JobRow
+) -> None:
+    async def tried_again(verb: str, recorded: str) -> str:
+        environment = ActivityEnvironment()
+        environment.info = replace(environment.info, attempt=2)
+        event = Event(time=time.time(), kind="command", attempt=1, message=recorded)
+        database.jobs.add_event(job.id, event, key=f"command-{verb}")
+        launchers: Any = {"local": Launcher()}
+        activities = CommandActivities(database, storage, launchers)
+        command = Command(job_id=job.id, verb=verb, by="me@here", id=verb)
+        answer: str = await environment.run(
+            activities.command_training_job, Attempt(job_id=job.id, number=1), command
+        )
+        return answer
+
+    assert "stop_early: it was carried out" == await tried_again("stop_early", "stop_early")
+    with pytest.raises(InvalidRequest, match="^cannot pause a job that has no process"):
+        await tried_again("pause", "pause refused: cannot pause a job that has no process")
+    told = [event.message for event in database.jobs.events(job.id) if event.kind == "command"]
+    assert ["stop_early", "pause refused: cannot pause a job that has no process"] == told
