@@ -2,6 +2,9 @@
 
 Saved objects stand in storage, newest last in the job's note ``checkpoints``; the next attempt
 loads the newest that is whole. Outside a job the last one is kept in memory.
+
+An object is named by a note of its own, ``saving/…``, from before it appears until ``checkpoints`` names
+it: what a kill leaves in between is known, and goes with the job's checkpoints.
 """
 
 from __future__ import annotations
@@ -22,6 +25,7 @@ from mltemporal.storage import Storage
 __all__ = ["load", "on_stop", "save"]
 
 _NOTE = "checkpoints"
+_SAVING = "saving"
 _in_memory: Any = None
 _told = False
 
@@ -105,6 +109,7 @@ def _save(job: Job, obj: Any, step: int | None) -> None:
         loop.once_ended(lambda: _is_whole(job, saved, loop))
     _rhythm.beat()
     control.saved(step)
+    job.storage.discard_note(job.key, _saving(saved.object))
     for old in before:
         if old not in kept:
             job.storage.discard(old.object)
@@ -205,11 +210,15 @@ def kept_steps(storage: Storage, key: str, rewinds: Sequence[Rewind]) -> list[in
 def discard_all(storage: Storage, key: str) -> int:
     """Remove the checkpoints of the job ``key`` and return how many there were; its other notes stay.
 
-    Idempotent.
+    Only of a job that has ended: what is just being saved goes, too. Idempotent.
     """
     entries = storage.get_note(key, _NOTE, list[Checkpoint]) or []
     for entry in entries:
         storage.discard(entry.object)
+    for name in storage.note_names(key, _SAVING):
+        if (cut_off := storage.get_note(key, name, ObjectRef)) is not None:
+            storage.discard(cut_off)
+        storage.discard_note(key, name)
     if entries:
         storage.put_note(key, _NOTE, [])
     return len(entries)
@@ -218,11 +227,21 @@ def discard_all(storage: Storage, key: str) -> int:
 def _store(job: Job, obj: Any, now: float) -> ObjectRef:
     import cloudpickle
 
-    with job.storage.writing(format="cloudpickle") as written, written.path.open("wb") as file:
+    def announce(ref: ObjectRef) -> None:
+        job.storage.put_note(job.key, _saving(ref), ref)
+
+    with (
+        job.storage.writing(format="cloudpickle", announce=announce) as written,
+        written.path.open("wb") as file,
+    ):
         # Opens with words that no other object has, so that discarding it can hurt nobody else.
         pickle.dump((job.key, job.attempt, now), file)
         cloudpickle.dump(obj, file)
     return written.ref
+
+
+def _saving(ref: ObjectRef) -> str:
+    return f"{_SAVING}/{ref.sha256}"
 
 
 def _entries(job: Job) -> list[Checkpoint]:

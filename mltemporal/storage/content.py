@@ -16,7 +16,7 @@ import re
 import shutil
 import tempfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
@@ -67,10 +67,13 @@ class Storage:
         return ref
 
     @contextmanager
-    def writing(self, *, format: str) -> Iterator[Written]:
+    def writing(
+        self, *, format: str, announce: Callable[[ObjectRef], None] | None = None
+    ) -> Iterator[Written]:
         """Store what is written to ``.path`` (a local file that the block creates) by its content.
 
-        The reference is in ``.ref`` after the block; when the block raises, nothing is stored.
+        The reference is in ``.ref`` after the block; when the block raises, nothing is stored. ``announce``
+        is called with it just before the object appears.
         """
         with (
             self._told("write an object", passing=FileNotFoundError),  # the block may look for a file
@@ -81,6 +84,8 @@ class Storage:
             written.ref = ref = ObjectRef(
                 sha256=sha256_of(written.path), size_bytes=written.path.stat().st_size, format=format
             )
+            if announce is not None:
+                announce(ref)
             self._add(ref, written.path)
 
     def put_file(self, path: Path, *, format: str = "bytes") -> ObjectRef:
@@ -176,6 +181,11 @@ class Storage:
         with self._told("list notes"):
             names = self._place.names(below)
         return sorted(f"{folder}/{name[:-5]}" for name in names if "/" not in name and name.endswith(".json"))
+
+    def discard_note(self, key: str, name: str) -> None:
+        """Remove a note of job ``key``; does nothing where it is gone."""
+        with self._told("remove a note", passing=FileNotFoundError), suppress(FileNotFoundError):
+            self._place.remove(_note(key, name))
 
     def discard_notes(self, key: str) -> None:
         """Remove every note of job ``key``; does nothing where there is none."""

@@ -42,6 +42,7 @@ def test_only_the_last_few_are_kept_and_the_others_leave_no_bytes(job: Job, stor
     assert [3, 4, 5] == [entry.step for entry in kept]
     assert all(storage.has(entry.object) for entry in kept)
     assert 3 + 1 == sum(path.is_file() for path in (storage_objects(storage)))  # and the dataset
+    assert [] == storage.note_names(job.key, "saving")
 
 
 def storage_objects(storage: Storage) -> list:  # type: ignore[type-arg]

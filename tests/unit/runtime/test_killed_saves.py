@@ -1,12 +1,14 @@
 """A process is killed (-9) in the middle of saving a checkpoint: a whole one is loaded, and no other."""
 
 import signal
+from pathlib import Path
 
 import cloudpickle
 import pandas as pd
 import pytest
 
-from mltemporal.runtime.checkpoint import Checkpoint
+from mltemporal.runtime.checkpoint import Checkpoint, discard_all
+from mltemporal.storage import Storage
 
 STEPS = 6
 KILLED_AT = 3
@@ -82,3 +84,23 @@ def test_a_process_that_is_killed_while_it_saves_goes_on_at_a_whole_checkpoint(
     assert "was left out" not in run.log
     entries = runner.storage.get_note("job-1", "checkpoints", list[Checkpoint])
     assert all(runner.storage.has(entry.object) for entry in entries)
+
+
+def test_what_a_killed_save_left_goes_with_the_jobs_checkpoints(runner) -> None:  # type: ignore[no-untyped-def]
+    trainer = runner.code(
+        "function", (dying("between object and note"), {"steps": STEPS, "killed_at": KILLED_AT})
+    )
+    assert -signal.SIGKILL == runner.run(pd.DataFrame({"x": [1.0]}), trainer).exit_code
+    noted = runner.storage.get_note("job-1", "checkpoints", list[Checkpoint])
+    assert len(noted) + 1 == len(checkpoints_in(runner.storage))
+    runner.start(2)
+    runner.finish()
+    assert 3 == discard_all(runner.storage, "job-1")
+    assert [] == checkpoints_in(runner.storage)
+    assert 0 == discard_all(runner.storage, "job-1")
+
+
+def checkpoints_in(storage: Storage) -> list[Path]:
+    """The objects that open with the job's key, which no other object does."""
+    objects = (Path(storage.url) / "objects").rglob("*")
+    return [path for path in objects if path.is_file() and b"job-1" in path.read_bytes()[:40]]

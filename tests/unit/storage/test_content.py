@@ -116,6 +116,25 @@ def test_the_notes_of_one_job_go_together(storage: Storage) -> None:
     assert ATTEMPT == storage.get_note("training-2", "1/output", Attempt)
 
 
+def test_one_note_is_removed_and_the_others_stay(storage: Storage) -> None:
+    for name in ("1/output", "2/output"):
+        storage.put_note("training-1", name, ATTEMPT)
+    storage.discard_note("training-1", "1/output")
+    storage.discard_note("training-1", "1/output")
+    assert storage.get_note("training-1", "1/output", Attempt) is None
+    assert ATTEMPT == storage.get_note("training-1", "2/output", Attempt)
+
+
+def test_an_object_is_announced_before_it_appears(storage: Storage) -> None:
+    announced = []
+    with storage.writing(
+        format="text", announce=lambda ref: announced.append((ref, storage.has(ref)))
+    ) as written:
+        written.path.write_bytes(DATA)
+    assert [(written.ref, False)] == announced
+    assert storage.has(written.ref)
+
+
 @pytest.mark.parametrize("name", ["", "../spec", "Spec", "a//b", "/etc/passwd", "a/../../b"])
 def test_a_name_that_would_leave_the_jobs_folder_is_refused(storage: Storage, name: str) -> None:
     with pytest.raises(InvalidRequest, match="cannot name a note"):

@@ -29,6 +29,7 @@ OPERATIONS: dict[str, Callable[[Storage], object]] = {
     "remove an object": lambda storage: storage.discard(REF),
     "write a note": lambda storage: storage.put_note("training-1", "spec", 1),
     "read a note": lambda storage: storage.get_note("training-1", "spec", int),
+    "remove a note": lambda storage: storage.discard_note("training-1", "spec"),
     "remove notes": lambda storage: storage.discard_notes("training-1"),
 }
 
