@@ -13,11 +13,13 @@ sys.path[:1] = [str(HERE), str(HERE.parent)]
 
 from faults.report import table, violations  # noqa: E402
 from faults.run import Run  # noqa: E402
+from faults.worlds import WORLDS  # noqa: E402
 
 
 def main() -> int:
     """Run, print the table; 1 where something is broken."""
     parser = argparse.ArgumentParser(prog="python tests/faults", description=__doc__)
+    parser.add_argument("--world", choices=WORLDS, default=WORLDS[0])
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--jobs", type=int, default=500)
     parser.add_argument("--faults", type=int, default=1000)
@@ -28,15 +30,21 @@ def main() -> int:
     def say(text: str) -> None:
         print(f"{time.strftime('%H:%M:%S')} {text}", flush=True)
 
-    run = Run(asked.seed, jobs=asked.jobs, faults=asked.faults, say=say, only=tuple(asked.only))
+    run = Run(
+        asked.seed,
+        jobs=asked.jobs,
+        faults=asked.faults,
+        say=say,
+        only=tuple(asked.only),
+        world=asked.world,
+    )
     outcome = run.carry_out()
     print(f"\n{table(outcome)}")
     print(f"refused in kernels, and tried again: {dict(outcome.refusals)}")
     print(f"mended by the monitor: {outcome.mended}")
     if asked.write:
         asked.write.write_text(table(outcome))
-    again = f"python tests/faults --seed {asked.seed} --jobs {asked.jobs} --faults {asked.faults}"
-    print(violations(outcome, again) or "nothing is broken")
+    print(violations(outcome, run.again) or "nothing is broken")
     return 1 if outcome.broken else 0
 
 

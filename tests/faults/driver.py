@@ -36,6 +36,7 @@ class Kernel:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._witness = str(folder / "witness")
+        self._rows = os.environ.get("FAULTS_TABLE", str(folder / "table"))
         (folder / "asked").mkdir(exist_ok=True)
         common = {"retries": RETRIES, "timeout": "2h", "env": {"FAULTS_CLOCK": str(folder / "clock-of-jobs")}}
         self._launches: dict[str, Callable[[Work], Any]] = {
@@ -67,7 +68,7 @@ class Kernel:
             "reprocessed": lambda work: self._preprocess(work, **common),
             "inference": lambda work: mltemporal.predict(
                 tasks.Tripling(self._witness, work.pause_s * 5),
-                str(folder / "table"),
+                self._rows,
                 keep=["id"],
                 shards=6,
                 workers=2,
@@ -130,7 +131,7 @@ class Kernel:
 
     def _preprocess(self, work: Work, **options: Any) -> Any:
         return mltemporal.preprocess(
-            str(self._folder / "table"),
+            self._rows,
             steps=[tasks.doubled(self._witness, work.pause_s * 5)],
             shards=6,
             workers=2,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -59,44 +58,18 @@ def mended(world: World) -> list[str]:
     processes.CONTEXT_S = 0.0
 
     async def mend() -> list[str]:
-        launchers = {"local": launcher_of("local", world.settings, here.database.id)}
+        launchers = {
+            backend: launcher_of(backend, world.settings, here.database.id) for backend in world.backends
+        }
         client = await here.client()
         parts = WorkersSession(world.settings, client, here.database, launchers)
         deeds = await Mender(parts, here.storage, grace_s=0.0).mend()
+        for launcher in launchers.values():
+            await launcher.close()
         return [*deeds.done, *(f"FAILED: {each}" for each in deeds.failed)]
 
     did = background.run(mend())
     return did + [f"removed {name}" for name in sweep(world.settings.storage_url, older_than_s=0.0)]
-
-
-def files_left(world: World) -> list[str]:
-    """Return what no job that has ended needs."""
-    home = world.home
-    found = [
-        *home.glob("launch/*"),
-        *(path for path in home.glob("jobs/*") if path.name != ".admission"),
-        *world.store.glob("incoming/*"),
-        *home.rglob("*.new"),
-        *(path for path in world.store.rglob("*.new")),
-        *(path for path in (home / "ballast", world.store / "ballast") if path.exists()),
-    ]
-    return sorted({str(path.relative_to(world.folder)) for path in found})
-
-
-def locks_left(world: World) -> list[str]:
-    """Return what is wrong with the database now that nobody uses it."""
-    found = []
-    with sqlite3.connect(world.home / "mltemporal.db", timeout=2, isolation_level=None) as connection:
-        try:
-            connection.execute("BEGIN EXCLUSIVE")
-            connection.execute("ROLLBACK")
-        except sqlite3.OperationalError as error:
-            found.append(f"the database cannot be locked: {error}")
-        (told,) = connection.execute("PRAGMA integrity_check").fetchone()
-        if told != "ok":
-            found.append(f"the database is damaged: {told}")
-    connection.close()
-    return found
 
 
 def _looked_at(job: Any, work: Work, places: dict[int, tuple[int, int]]) -> Launched:

@@ -17,6 +17,7 @@ def table(outcome: Outcome) -> str:
         attempts[work.kind] += job.attempts
     jobs = sum(sum(counts.values()) for counts in by_kind.values())
     lines = [
+        f"On {outcome.world}: "
         f"{jobs} jobs, {sum(outcome.faults.values())} faults, **{outcome.broken} violations**; "
         f"seed {outcome.seed}, {outcome.took_s / 60:.0f} minutes, "
         f"all at rest {outcome.settled_s:.0f} s after the last fault.",

@@ -19,15 +19,14 @@ import pandas as pd
 from mltemporal.errors import MLTemporalError
 
 from .driver import Kernel
-from .faults import FAULTS
-from .gathering import files_left, gathered, locks_left, mended
+from .gathering import gathered, mended
 from .invariants import breaches
 from .record import Record
 from .sampling import Sampler
 from .schedule import scheduled
 from .tasks import ROWS, SCRIPT
 from .workload import planned, undisturbed
-from .world import LIVE, MOST_DEATHS, World
+from .worlds import LIVE, MOST_DEATHS, world_of
 
 AHEAD = 2 * LIVE
 """So many jobs may be launched before the faults that are meant for them have come."""
@@ -42,6 +41,7 @@ class Outcome:
     """What a run came to."""
 
     seed: int
+    world: str
     folder: Path
     record: Record
     faults: Counter[str]
@@ -66,21 +66,42 @@ class Run:
         jobs: how many jobs.
         faults: how many faults hit something.
         say: told what happens.
+        only: kinds of faults; none takes all of them.
+        world: ``laptop`` or ``team``.
     """
 
     def __init__(
-        self, seed: int, *, jobs: int, faults: int, say: Callable[[str], None], only: tuple[str, ...] = ()
+        self,
+        seed: int,
+        *,
+        jobs: int,
+        faults: int,
+        say: Callable[[str], None],
+        only: tuple[str, ...] = (),
+        world: str = "laptop",
     ) -> None:
         self._seed, self._faults, self._say = seed, faults, say
         self._only = only
-        self.folder = Path(tempfile.mkdtemp(prefix="mltemporal-faults-"))
-        self.world = World(self.folder)
+        kind = world_of(world)
+        self.folder = Path(tempfile.mkdtemp(prefix="mltemporal-faults-", dir=kind.parent))
+        self.world = kind(self.folder)
         self.plan = planned(seed, jobs)
+        compared = {(work.kind, work.seed) for work in self.plan}
+        self.undisturbed = [work for work in undisturbed() if (work.kind, work.seed) in compared]
         self.hit: Counter[str] = Counter()
         self._lasting: list[threading.Thread] = []
         self._over = threading.Event()
         self._troubles: list[str] = []
         self._began = time.monotonic()
+
+    @property
+    def again(self) -> str:
+        """The command that runs it again."""
+        only = "".join(f" --only {kind!r}" for kind in self._only)
+        return (
+            f"python tests/faults --world {self.world.name} --seed {self._seed} --jobs {len(self.plan)} "
+            f"--faults {self._faults}{only}"
+        )
 
     def carry_out(self) -> Outcome:
         """Run, heal, wait, check; the folder is kept where something is broken."""
@@ -102,25 +123,27 @@ class Run:
             settled_s = time.monotonic() - healed_at
             self._say(f"{'settled' if settled else 'NOT settled'} {settled_s:.0f} s after the last fault")
             self._up()
-            record = gathered(world, self.plan, undisturbed())
+            record = gathered(world, self.plan, self.undisturbed)
             did = mended(world)
             left = [str(path) for path in world.home.glob("launch/*")]
             self._say(f"the monitor found {len(did)} things to mend; {len(left)} environments left")
             record.overlaps += sampler.overlaps
             record.surprises += self._troubles
             sampler.stop()
+            record.kubernetes = world.kubernetes_left()
             record.processes = world.close()
-            record.files = files_left(world)
-            record.locks = locks_left(world)
+            record.files = world.files_left()
+            record.locks = world.locks_left()
         finally:
             self._over.set()
             world.healed.set()
             sampler.stop()
             world.close()
             self._keep_logs()
-            world.unmount()
+            world.give_back()
         outcome = Outcome(
             seed=self._seed,
+            world=world.title,
             folder=self.folder,
             record=record,
             faults=self.hit,
@@ -129,7 +152,7 @@ class Run:
             refusals=self._refusals(),
             took_s=time.monotonic() - self._began,
             settled_s=settled_s,
-            left_out=[] if world.mounted else ["full disks and storage away: they need root and mount"],
+            left_out=world.left_out,
         )
         if not outcome.broken:
             shutil.rmtree(self.folder)
@@ -152,13 +175,13 @@ class Run:
     def _undisturbed(self) -> None:
         """Run what the others are compared with, before the first fault."""
         kernel = Kernel(self.folder)
-        for job in [kernel.launch(work) for work in undisturbed()]:
-            job.result(120)
+        for job in [kernel.launch(work) for work in self.undisturbed]:
+            job.result(300)
 
     def _strike(self) -> None:
         """Let the faults come, in step with the jobs."""
         plan, wanted = len(self.plan), self._faults
-        for due in scheduled(self._seed):
+        for due in scheduled(self._seed, self.world.faults):
             done = sum(self.hit.values())
             if done >= wanted:
                 return
@@ -166,7 +189,7 @@ class Run:
                 continue
             self._permit(min(plan, AHEAD + done * plan // wanted))
             self._await(lambda done=done: self._ended() >= done * plan // wanted - AHEAD)  # type: ignore[misc]
-            time.sleep(due.after_s)
+            time.sleep(due.after_s * self.world.pace)
             self._lasting = [each for each in self._lasting if each.is_alive()]
             while len(self._lasting) >= LASTING:
                 self._lasting[0].join(0.1)
@@ -177,7 +200,7 @@ class Run:
             striking.join(0.5)  # most are over at once: then the next one knows whether it hit
 
     def _one(self, kind: str, seed: str) -> None:
-        fault, _ = FAULTS[kind]
+        fault, _ = self.world.faults[kind]
         try:
             hit = fault.strike(self.world, random.Random(f"{kind} {seed}"))
         except Exception:
@@ -191,6 +214,7 @@ class Run:
         self.world.healed.set()
         for each in self._lasting:
             each.join()
+        self.world.recover()
         self._permit(len(self.plan))
         return time.monotonic()
 
@@ -242,8 +266,8 @@ class Run:
         """Copy what explains a breach off the disks that are about to go."""
         logs = self.folder / "logs"
         logs.mkdir(exist_ok=True)
-        kept = [*(self.world.home / "stack").glob("*.log*"), *(self.world.home).glob("mltemporal.db*")]
-        for path in kept:
-            shutil.copy(path, logs)
-        if (self.world.home / "jobs").is_dir():
-            shutil.copytree(self.world.home / "jobs", logs / "jobs", dirs_exist_ok=True)
+        for path in self.world.logs:
+            if path.is_dir():
+                shutil.copytree(path, logs / path.name, dirs_exist_ok=True)
+            elif path.exists():
+                shutil.copy(path, logs / f"{path.parent.name}-{path.name}")

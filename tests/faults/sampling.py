@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import defaultdict
+from itertools import combinations
 
 from .world import World
 
@@ -36,6 +37,7 @@ class Sampler:
                 alive[each.key].append(each)
             for key, found in alive.items():
                 still = [each for each in found if each.training.alive]  # of the one that was just replaced
-                if len(still) > 1:
-                    names = " and ".join(each.folder.name for each in still)
-                    self.overlaps.append(f"alive together: {names} of {key}")
+                for one, other in combinations(still, 2):
+                    (number, rank), (others, others_rank) = one.place, other.place
+                    if number != others or rank == others_rank:
+                        self.overlaps.append(f"alive together: {one.name} and {other.name} of {key}")

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from .faults import FAULTS
+from .harm import Fault
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,10 +21,10 @@ class Due:
     """Of what the fault draws: its victim, and how long it lasts."""
 
 
-def scheduled(seed: int) -> Iterator[Due]:
+def scheduled(seed: int, faults: Mapping[str, tuple[Fault, int]] = FAULTS) -> Iterator[Due]:
     """Yield the faults of the run ``seed``, without an end; the first ones are of every kind."""
     rng = random.Random(f"schedule {seed}")
-    kinds, weights = list(FAULTS), [weight for _, weight in FAULTS.values()]
+    kinds, weights = list(faults), [weight for _, weight in faults.values()]
     first = rng.sample(kinds, len(kinds))
     number = 0
     while True:

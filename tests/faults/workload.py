@@ -131,6 +131,8 @@ def undisturbed() -> list[Work]:
 
 def _work(index: int, kind: str, rng: random.Random) -> Work:
     steps = 100_000 if kind in ("cancelled", "stopped") else rng.randint(15, 45)
+    if kind == "checkpointed":
+        steps *= 4  # so that it is not over when a command reaches it
     pause_s = rng.uniform(0.03, 0.09)
     return Work(
         index=index,

@@ -1,130 +1,85 @@
-"""Where a fault run happens: a home with a running stack, its disks, and what of it can be hit."""
+"""Where a fault run happens: a home with a running stack, its kernels, and what of it can be hit.
+
+What differs between a laptop and a team's services is in `laptop` and `team`.
+"""
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import subprocess
-import sys
 import threading
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
 
 import psutil
 
 from mltemporal import session, stack
-from mltemporal.launchers.folder import ProcessFolder
-from mltemporal.settings import Settings, load_settings
+from mltemporal.settings import load_settings
 from mltemporal.stack import StackState
 from mltemporal.stack.process import ProcessId
 
-HERE = Path(__file__).parent
+from .kernels import HERE, Kernels
+
+if TYPE_CHECKING:
+    from .harm import Fault
+
 LIVE = 4
-"""So many local jobs run at once."""
+"""So many jobs run at once, about."""
 DISK_MB = 1024
-MOST_DEATHS = 20
 
 
-@dataclass(frozen=True, kw_only=True)
-class Training:
-    """The process of one attempt, as its folder tells."""
-
-    folder: ProcessFolder
-    keeper: ProcessId
-    training: ProcessId
+class Attempt(Protocol):
+    """An attempt of a job that is alive: one process, of several where it has ranks."""
 
     @property
     def key(self) -> str:
         """The job's key."""
-        return self.folder.name.rpartition("-")[0]
+        ...
 
-    def shards(self) -> list[ProcessId]:
-        """The processes that work on its shards."""
-        try:
-            children = psutil.Process(self.training.pid).children()
-            found = [
-                ProcessId.of(child.pid)
-                for child in children
-                if "mltemporal.runtime.shard_process" in child.cmdline()
-            ]
-        except psutil.Error:  # it has just ended
-            return []
-        return [process for process in found if process is not None]
+    @property
+    def name(self) -> str:
+        """What the process is called."""
+        ...
 
+    @property
+    def place(self) -> tuple[str, str]:
+        """Number and rank: of each there may be one at a time, of numbers too."""
+        ...
 
-@dataclass
-class Kernels:
-    """The kernels of a run: python processes, each started again until its share is done."""
-
-    folder: Path
-    number: int
-    environ: dict[str, str]
-    running: dict[int, subprocess.Popen[bytes]] = field(default_factory=dict)
-    deaths: list[str] = field(default_factory=list)
-    """Of kernels that died though nobody had killed them."""
-    shot: set[int] = field(default_factory=set)
-    done: set[int] = field(default_factory=set)
-
-    def tend(self) -> bool:
-        """Start what does not run; returns whether all have done their share."""
-        for number in range(self.number):
-            child = self.running.get(number)
-            if child is not None and child.poll() is None:
-                continue
-            if child is not None and child.returncode == 0:
-                self.done.add(number)
-            elif child is not None and child.pid not in self.shot:
-                self.deaths.append(f"kernel {number} ended by itself with {child.returncode}")
-                if len(self.deaths) > MOST_DEATHS:
-                    raise RuntimeError(f"kernels end by themselves again and again: see {self.folder}")
-            if number in self.done:
-                continue
-            with (self.folder / f"kernel-{number}.log").open("ab") as log:
-                self.running[number] = subprocess.Popen(
-                    [
-                        sys.executable,
-                        "-X",
-                        "faulthandler",
-                        "-m",
-                        "faults.driver",
-                        str(self.folder),
-                        str(number),
-                        str(self.number),
-                    ],
-                    cwd=HERE.parent,
-                    env=self.environ,
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=log,
-                )
-        return len(self.done) == self.number
-
-    def alive(self) -> list[ProcessId]:
-        """Those that run."""
-        found = [ProcessId.of(child.pid) for child in self.running.values() if child.poll() is None]
-        return [process for process in found if process is not None]
-
-    def stop(self) -> None:
-        """End them all."""
-        for child in self.running.values():
-            if child.poll() is None:
-                child.kill()
-            child.wait()
+    @property
+    def training(self) -> ProcessId:
+        """The process."""
+        ...
 
 
 class World:
-    """The home of a run, on disks of its own where that is possible.
+    """The home of a run, on a disk of its own where that is possible.
 
     Args:
-        folder: of the run; what is on the disks is in ``home`` and ``storage`` below it.
+        folder: of the run.
+        settings: of everything but the home, as variables.
+        environ: what the processes of the run find beside the settings.
     """
 
-    def __init__(self, folder: Path, *, kernels: int = 3) -> None:
+    name: str
+    """What it is asked for by."""
+    title: str
+    """What it is called in a report."""
+    faults: Mapping[str, tuple[Fault, int]]
+    """Each kind of fault, and how often it comes."""
+    parent: str | None = None
+    """The folder in which a run's folder is; None takes the system's for temporary files."""
+    pace = 1.0
+    """How many times as far apart its faults are: where jobs take longer, they are further apart."""
+
+    def __init__(
+        self, folder: Path, settings: Mapping[str, str], environ: Mapping[str, str], *, kernels: int = 3
+    ) -> None:
         self.folder = folder
         self.home = folder / "home"
-        self.store = folder / "storage"
+        self.disks = [self.home]
         self.mounted: list[Path] = []
         self.healed = threading.Event()
         """Set when the last fault is over: what still lasts ends at once."""
@@ -133,19 +88,14 @@ class World:
         for name in ("permits", "refusals", "surprises"):
             (folder / name).touch()
         shutil.copy(HERE / "clock.py", folder / "clock" / "sitecustomize.py")
-        self.settings: Settings = load_settings(
-            {
-                "MLTEMPORAL_HOME": str(self.home),
-                "MLTEMPORAL_STORAGE_URL": str(self.store),
-                "MLTEMPORAL_DATABASE_URL": f"sqlite:///{self.home}/mltemporal.db",
-                "MLTEMPORAL_TEMPORAL": "embedded",
-                "MLTEMPORAL_MAX_LOCAL_JOBS": str(LIVE),
-            }
+        self.settings = load_settings(
+            {"MLTEMPORAL_HOME": str(self.home), "MLTEMPORAL_TEMPORAL": "embedded", **settings}
         )
         path = [str(folder / "clock"), str(HERE.parent), str(HERE.parent.parent)]
         self.environ = {
             **{name: value for name, value in os.environ.items() if not name.startswith("MLTEMPORAL_")},
             **self.settings.environ(),
+            **environ,
             "PYTHONPATH": os.pathsep.join(path),
             "FAULTS_CLOCK": str(folder / "clock-of-workers"),
             "FAULTS_RUN": str(folder),
@@ -154,7 +104,7 @@ class World:
 
     def open(self) -> None:
         """Mount the disks and start the stack."""
-        for path in (self.home, self.store):
+        for path in self.disks:
             path.mkdir()
             if os.getuid() == 0 and _mount(path):
                 self.mounted.append(path)
@@ -171,8 +121,11 @@ class World:
             os.environ.clear()
             os.environ.update(before)
 
+    def recover(self) -> None:
+        """Take back what was still to go wrong, when the faults are over."""
+
     def close(self) -> list[str]:
-        """End everything; returns what had to be ended by force."""
+        """End everything that is ours; returns what had to be ended by force."""
         self.kernels.stop()
         session.replace(None)
         stack.down(self.settings)
@@ -181,12 +134,51 @@ class World:
             process.kill()
         return left
 
-    def unmount(self) -> None:
+    def give_back(self) -> None:
         """Give the disks back."""
         for path in self.mounted:
             subprocess.run(["umount", "--lazy", path], check=True)
 
+    # What is looked at in the end
+
+    @property
+    def backends(self) -> tuple[str, ...]:
+        """Where its jobs run."""
+        return ("local",)
+
+    @property
+    def left_out(self) -> list[str]:
+        """Which faults cannot be tried here."""
+        return []
+
+    @property
+    def logs(self) -> list[Path]:
+        """What explains a breach: files and folders on what is about to go."""
+        return [*(self.home / "stack").glob("*.log*"), *self.home.glob("mltemporal.db*"), self.home / "jobs"]
+
+    def files_left(self) -> list[str]:
+        """Return what no job that has ended needs."""
+        found = [
+            *self.home.glob("launch/*"),
+            *(path for path in self.home.glob("jobs/*") if path.name != ".admission"),
+            *(path for disk in self.disks for path in disk.rglob("*.new")),
+            *(disk / "ballast" for disk in self.disks if (disk / "ballast").exists()),
+        ]
+        return sorted({str(path.relative_to(self.folder)) for path in found})
+
+    def locks_left(self) -> list[str]:
+        """Return what is wrong with the database now that nobody uses it."""
+        raise NotImplementedError
+
+    def kubernetes_left(self) -> list[str]:
+        """Return the objects that no job which has ended needs."""
+        return []
+
     # What can be hit
+
+    def trainings(self) -> list[Attempt]:
+        """The processes of attempts that are alive."""
+        raise NotImplementedError
 
     @property
     def state(self) -> StackState | None:
@@ -199,34 +191,24 @@ class World:
         service = running.services.get(name) if running else None
         return [service.process] if service and service.process and service.process.alive else []
 
-    def trainings(self) -> list[Training]:
-        """The processes of attempts that are alive."""
-        found = []
-        for path in sorted((self.home / "jobs").glob("*/process.json")):
-            try:
-                told = json.loads(path.read_bytes())
-            except (OSError, json.JSONDecodeError):  # it was deleted in this moment
-                continue
-            keeper, training = ProcessId(*told["keeper"]), ProcessId(*told["training"])
-            if training.alive:
-                found.append(Training(folder=ProcessFolder(path.parent), keeper=keeper, training=training))
-        return found
-
-    def warm(self) -> list[ProcessId]:
-        """The worker's warm interpreters."""
-        found = []
-        for worker in self.service("worker"):
-            try:
-                children = psutil.Process(worker.pid).children()
-                found += [c.pid for c in children if "mltemporal.launchers.forkserver" in c.cmdline()]
-            except psutil.Error:
-                continue
-        return [process for pid in found if (process := ProcessId.of(pid)) is not None]
-
     def processes(self) -> list[psutil.Process]:
         """Every process that was told of this home, but this one and its kernels."""
         mine = {os.getpid(), *(child.pid for child in self.kernels.running.values())}
         return [process for process in _of_run(self.folder) if process.pid not in mine]
+
+
+def shards_of(training: ProcessId) -> list[ProcessId]:
+    """Return the processes that work on an attempt's shards."""
+    try:
+        children = psutil.Process(training.pid).children()
+        found = [
+            ProcessId.of(child.pid)
+            for child in children
+            if "mltemporal.runtime.shard_process" in child.cmdline()
+        ]
+    except psutil.Error:  # it has just ended
+        return []
+    return [process for process in found if process is not None]
 
 
 def _of_run(folder: Path) -> Iterator[psutil.Process]:

@@ -81,6 +81,7 @@ class PostgresServer:
                 stdout=log,
                 stderr=log,
                 cwd="/",
+                start_new_session=True,  # Ctrl-C ends the tests, which end the server
             )
 
     def stop(self, how: signal.Signals = signal.SIGINT) -> None:
@@ -130,13 +131,21 @@ class PostgresServer:
         return [*as_postgres, str(self._binaries / program), *map(str, arguments)]
 
 
-def _binaries() -> Path | None:
+def binaries() -> Path | None:
     """Return the folder of the server's programs: Debian keeps them off the path."""
     newest = sorted(
         Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parent.parent.name)
     )
     found = str(newest[-1]) if newest else shutil.which("initdb")
     return Path(found).parent if found else None
+
+
+def require() -> Path:
+    """Skip where there is no PostgreSQL; in CI a skip is a failure. Return where its programs are."""
+    found = binaries()
+    if found is None:
+        pytest.skip("PostgreSQL is not installed (Debian's package: postgresql)")
+    return found
 
 
 def _free_port() -> int:
@@ -149,11 +158,9 @@ def _free_port() -> int:
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[PostgresServer]:
     """A server that runs for the whole session."""
-    binaries = _binaries()
-    if binaries is None:
-        pytest.skip("PostgreSQL is not installed (Debian's package: postgresql)")
+    programs = require()
     folder = Path(tempfile.mkdtemp(prefix="mltemporal-postgres-"))
-    server = PostgresServer(binaries, folder)
+    server = PostgresServer(programs, folder)
     try:
         server.initialise()
         server.start()
