@@ -8,6 +8,7 @@ from collections.abc import Callable
 import pytest
 from faults.report import table, violations
 from faults.run import Run
+from faults.workload import KINDS
 from faults.worlds import WORLDS
 from services import postgres, s3
 
@@ -31,7 +32,7 @@ def world(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-SMALL = {"laptop": (5, 12, 18), "team": (5, 6, 9)}
+SMALL = {"laptop": (5, len(KINDS), 18), "team": (5, 6, 9)}
 """Seed, jobs and faults of a run that is done in a minute."""
 
 
