@@ -176,7 +176,7 @@ class Jobs:
             # LIKE would take upper and lower case for the same in SQLite; this does not.
             query = query.where(sa.func.replace(jobs.c.tags_json, encode(tag), "") != jobs.c.tags_json)
         with self._database.reading() as connection:
-            return [_row(row) for row in connection.execute(query).mappings()]
+            return [row_of(row) for row in connection.execute(query).mappings()]
 
     @retried
     def set_status(self, job_id: int, status: JobStatus, stage: str = "") -> None:
@@ -345,7 +345,29 @@ class Jobs:
         query = sa.select(jobs).where(condition).order_by(jobs.c.id.desc()).limit(1)
         with self._database.reading() as connection:
             row = connection.execute(query).mappings().first()
-        return None if row is None else _row(row)
+        return None if row is None else row_of(row)
+
+
+def row_of(row: sa.RowMapping) -> JobRow:
+    """Return the job of a row of the table."""
+    return JobRow(
+        id=row["id"],
+        key=row["key"],
+        kind=row["kind"],
+        name=row["name"],
+        status=JobStatus(row["status"]),
+        stage=row["stage"],
+        fingerprint=row["fingerprint"],
+        spec=decode(row["spec_json"], JobSpec),
+        tags=tuple(decode(row["tags_json"], list[str])),
+        attempt=row["attempt"],
+        created_by=row["created_by"],
+        created_at=row["created_at"],
+        started_at=row["started_at"],
+        finished_at=row["finished_at"],
+        result=None if row["result_json"] is None else decode(row["result_json"], RESULTS[row["kind"]]),
+        error=row["error"],
+    )
 
 
 def _find_or_insert(connection: sa.Connection, values: dict[str, Any], *, force: bool) -> tuple[int, bool]:
@@ -367,27 +389,6 @@ def _find_or_insert(connection: sa.Connection, values: dict[str, Any], *, force:
         if insert_new(connection, jobs, values):
             return connection.scalars(of_key).one(), True
         # Its like was recorded between the statements: look again.
-
-
-def _row(row: sa.RowMapping) -> JobRow:
-    return JobRow(
-        id=row["id"],
-        key=row["key"],
-        kind=row["kind"],
-        name=row["name"],
-        status=JobStatus(row["status"]),
-        stage=row["stage"],
-        fingerprint=row["fingerprint"],
-        spec=decode(row["spec_json"], JobSpec),
-        tags=tuple(decode(row["tags_json"], list[str])),
-        attempt=row["attempt"],
-        created_by=row["created_by"],
-        created_at=row["created_at"],
-        started_at=row["started_at"],
-        finished_at=row["finished_at"],
-        result=None if row["result_json"] is None else decode(row["result_json"], RESULTS[row["kind"]]),
-        error=row["error"],
-    )
 
 
 def _event_of(job_id: int, key: str) -> sa.Select[tuple[int]]:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
 from mltemporal.database.inserting import insert_or_update
+from mltemporal.database.jobs import JobRow, row_of
 from mltemporal.database.retrying import retried
 from mltemporal.database.tables import events, jobs, meta
 from mltemporal.specs import JobStatus
 
 if TYPE_CHECKING:
     from mltemporal.database.engine import Database
-    from mltemporal.database.jobs import JobRow
 
 _MARK = "checkpoints_removed_until"
 
@@ -28,18 +29,22 @@ class Leftovers:
     def live(self, limit: int = 1_000) -> list[JobRow]:
         """Return the jobs that have not ended, oldest first."""
         query = (
-            sa.select(jobs.c.id)
+            sa.select(jobs)
             .where(jobs.c.status.not_in([status.value for status in JobStatus if status.final]))
             .order_by(jobs.c.id)
             .limit(limit)
         )
         return self._jobs(query)
 
-    @retried
     def of_key(self, key: str) -> JobRow | None:
         """Return the job of that key; None where this database has none."""
-        found = self._jobs(sa.select(jobs.c.id).where(jobs.c.key == key))
-        return found[0] if found else None
+        return self.of_keys([key]).get(key)
+
+    @retried
+    def of_keys(self, keys: Collection[str]) -> dict[str, JobRow]:
+        """Return the jobs of those keys, each by its key, as far as this database has them."""
+        found = self._jobs(sa.select(jobs).where(jobs.c.key.in_(list(keys)))) if keys else []
+        return {row.key: row for row in found}
 
     @retried
     def last_event(self, job_id: int) -> float:
@@ -52,7 +57,7 @@ class Leftovers:
     def ended_before(self, when: float, limit: int = 50) -> list[JobRow]:
         """Return jobs that ended before ``when`` and after the mark, in the order of their ends."""
         query = (
-            sa.select(jobs.c.id)
+            sa.select(jobs)
             .where(jobs.c.finished_at > self._mark(), jobs.c.finished_at < when)
             .order_by(jobs.c.finished_at, jobs.c.id)
             .limit(limit)
@@ -74,7 +79,6 @@ class Leftovers:
             value = connection.scalar(sa.select(meta.c.value).where(meta.c.name == _MARK))
         return 0.0 if value is None else float(value)
 
-    def _jobs(self, ids: sa.Select[Any]) -> list[JobRow]:
+    def _jobs(self, query: sa.Select[Any]) -> list[JobRow]:
         with self._database.reading() as connection:
-            found = list(connection.scalars(ids))
-        return [self._database.jobs.get(job_id) for job_id in found]
+            return [row_of(row) for row in connection.execute(query).mappings()]

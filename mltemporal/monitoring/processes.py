@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
 from mltemporal.database import Database, JobRow
@@ -55,13 +55,10 @@ async def stop_ended(here: WorkersSession, grace_s: float, deeds: Deeds) -> None
         except MLTemporalError as error:
             deeds.failed.append(f"what runs on {backend!r} cannot be looked for: {error.what}")
             continue
-        found = [
-            (name, row)
-            for name in names
-            if (row := await asyncio.to_thread(here.database.leftovers.of_key, name.rpartition("-")[0]))
-            and _ended(row, grace_s)
-        ]
-        await asyncio.gather(*(_end(here, backend, name, row, deeds) for name, row in found))
+        found = await _with_rows(here, names)
+        await asyncio.gather(
+            *(_end(here, backend, name, row, deeds) for name, row in found if row and _ended(row, grace_s))
+        )
 
 
 def _reachable(here: WorkersSession) -> list[tuple[str, Launcher]]:
@@ -73,8 +70,7 @@ def _reachable(here: WorkersSession) -> list[tuple[str, Launcher]]:
 async def _of_backend(
     here: WorkersSession, backend: str, launcher: Launcher, grace_s: float, deeds: Deeds
 ) -> None:
-    for name in await launcher.names():
-        row = await asyncio.to_thread(here.database.leftovers.of_key, name.rpartition("-")[0])
+    for name, row in await _with_rows(here, await launcher.names()):
         if row is None or _ended(row, grace_s):
             await _end(here, backend, name, row, deeds)
     for key, since in (await launcher.kept()).items():
@@ -83,6 +79,13 @@ async def _of_backend(
         if kept_s > CONTEXT_S if row is None else kept_s >= grace_s and _ended(row, grace_s):
             await launcher.forget(key)
             deeds.done.append(f"removed the environment {key!r} that was kept for {_whose(row)}")
+
+
+async def _with_rows(here: WorkersSession, names: Sequence[str]) -> list[tuple[str, JobRow | None]]:
+    """Return each process with its job, None where this database has none; one query for all."""
+    keys = {name: name.rpartition("-")[0] for name in names}
+    rows = await asyncio.to_thread(here.database.leftovers.of_keys, set(keys.values()))
+    return [(name, rows.get(key)) for name, key in keys.items()]
 
 
 def _ended(row: JobRow, grace_s: float) -> bool:

@@ -1,5 +1,7 @@
 """What the monitor asks about jobs that something may be left of."""
 
+import sqlalchemy as sa
+
 from mltemporal.database import Database, Event
 from mltemporal.specs import JobStatus
 
@@ -15,6 +17,19 @@ def test_a_job_is_found_by_its_key(database: Database, make_job) -> None:
     job = make_job()
     assert job.id == database.leftovers.of_key(job.key).id
     assert database.leftovers.of_key("training-ffffffffffff") is None
+
+
+def test_jobs_are_found_by_their_keys_in_one_statement(database: Database, make_job) -> None:
+    jobs = [make_job() for _ in range(3)]
+    statements: list[str] = []
+    sa.event.listen(database.engine, "before_cursor_execute", lambda *given: statements.append(given[2]))
+    found = database.leftovers.of_keys([*(job.key for job in jobs), "training-ffffffffffff"])
+    assert {job.key: job for job in jobs} == found
+    assert jobs == database.leftovers.live()
+    assert 2 == sum("FROM jobs" in statement for statement in statements), (
+        "for the keys, and for the live ones"
+    )
+    assert {} == database.leftovers.of_keys([])
 
 
 def test_the_last_event_says_when_something_happened(database: Database, make_job) -> None:
