@@ -65,7 +65,9 @@ class ClusterProcess:
             RuntimeError: the stand-in itself has failed while it ran.
         """
         assert self._process.stdin is not None
+        assert self._process.stdout is not None
         self._process.stdin.close()
+        self._process.stdout.close()
         if self._process.wait(_STOP_S):
             raise RuntimeError(f"the stand-in cluster has failed: {self.log()}")
 

@@ -190,6 +190,7 @@ class Run:
             self._permit(min(plan, AHEAD + done * plan // wanted))
             self._await(lambda done=done: self._ended() >= done * plan // wanted - AHEAD)  # type: ignore[misc]
             time.sleep(due.after_s * self.world.pace)
+            self._await(lambda: self.world.busy or self._ended() >= plan)
             self._lasting = [each for each in self._lasting if each.is_alive()]
             while len(self._lasting) >= LASTING:
                 self._lasting[0].join(0.1)

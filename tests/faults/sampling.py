@@ -30,14 +30,18 @@ class Sampler:
         if self._thread.ident is not None:
             self._thread.join()
 
+    def look(self) -> None:
+        """Write down who is alive together and must not be."""
+        alive = defaultdict(list)
+        for each in self._world.trainings():
+            alive[each.key].append(each)
+        for key, found in alive.items():
+            still = [each for each in found if each.training.alive]  # of the one that was just replaced
+            for one, other in combinations(still, 2):
+                (number, rank), (others, others_rank) = one.place, other.place
+                if number != others or rank == others_rank:
+                    self.overlaps.append(f"alive together: {one.name} and {other.name} of {key}")
+
     def _run(self) -> None:
         while not self._over.wait(EVERY_S):
-            alive = defaultdict(list)
-            for each in self._world.trainings():
-                alive[each.key].append(each)
-            for key, found in alive.items():
-                still = [each for each in found if each.training.alive]  # of the one that was just replaced
-                for one, other in combinations(still, 2):
-                    (number, rank), (others, others_rank) = one.place, other.place
-                    if number != others or rank == others_rank:
-                        self.overlaps.append(f"alive together: {one.name} and {other.name} of {key}")
+            self.look()

@@ -149,6 +149,11 @@ class Team(World):
 
     # What can be hit
 
+    @property
+    def busy(self) -> bool:
+        """Whether a pod runs: they take their time to start, and faults would come before all of them."""
+        return bool(self.trainings())
+
     def trainings(self) -> list[Pod]:
         """The processes of pods that are alive."""
         found = []

@@ -181,6 +181,11 @@ class World:
         raise NotImplementedError
 
     @property
+    def busy(self) -> bool:
+        """Whether there is enough going on for a fault to come."""
+        return True
+
+    @property
     def state(self) -> StackState | None:
         """The running stack."""
         return stack.state(self.settings)
