@@ -149,17 +149,18 @@ class Deployment:
         request = DeleteWorkerDeploymentVersionRequest(
             namespace=self._client.namespace, deployment_version=self._version(build), skip_drainage=True
         )
-        try:
-            await self._client.workflow_service.delete_worker_deployment_version(
-                request, retry=True, timeout=_ANSWER
-            )
-        except RPCError as error:
-            if error.status is RPCStatusCode.NOT_FOUND:
-                return ""
-            if error.status in (RPCStatusCode.FAILED_PRECONDITION, RPCStatusCode.INVALID_ARGUMENT):
-                return error.message
-            raise _unavailable(error) from error
-        return ""
+        service = self._client.workflow_service
+
+        async def ask() -> str:
+            try:
+                await service.delete_worker_deployment_version(request, retry=True, timeout=_ANSWER)
+            except RPCError as error:
+                if error.status in (RPCStatusCode.FAILED_PRECONDITION, RPCStatusCode.INVALID_ARGUMENT):
+                    return error.message
+                raise
+            return ""
+
+        return await _known(ask) or ""
 
     async def polled(self, queue: str) -> dict[str, float]:
         """Return the builds whose workers ask for work, and when each last did (seconds since the epoch)."""
@@ -183,18 +184,11 @@ class Deployment:
 
     async def _describe(self) -> tuple[Any, bytes]:
         from temporalio.api.workflowservice.v1 import DescribeWorkerDeploymentRequest
-        from temporalio.service import RPCError, RPCStatusCode
 
         request = DescribeWorkerDeploymentRequest(namespace=self._client.namespace, deployment_name=self.name)
-        try:
-            found = await self._client.workflow_service.describe_worker_deployment(
-                request, retry=True, timeout=_ANSWER
-            )
-        except RPCError as error:
-            if error.status is RPCStatusCode.NOT_FOUND:
-                return None, b""
-            raise _unavailable(error) from error
-        return found.worker_deployment_info, found.conflict_token
+        service = self._client.workflow_service
+        found = await _known(lambda: service.describe_worker_deployment(request, retry=True, timeout=_ANSWER))
+        return (None, b"") if found is None else (found.worker_deployment_info, found.conflict_token)
 
     def _version(self, build: str) -> Any:
         from temporalio.api.deployment.v1 import WorkerDeploymentVersion
@@ -236,16 +230,27 @@ def _version(summary: Any, ramp: float, jobs: int) -> Version:
     )
 
 
+async def _known(ask: Callable[[], Awaitable[Answer]]) -> Answer | None:
+    """Return the answer; None where Temporal does not know what is asked about."""
+    from temporalio.service import RPCError, RPCStatusCode
+
+    async def asked() -> Answer | None:
+        try:
+            return await ask()
+        except RPCError as error:
+            if error.status is RPCStatusCode.NOT_FOUND:
+                return None
+            raise
+
+    return await _translated(asked)
+
+
 async def _translated(ask: Callable[[], Awaitable[Answer]]) -> Answer:
     from temporalio.service import RPCError
 
     try:
         return await ask()
     except RPCError as error:
-        raise _unavailable(error) from error
-
-
-def _unavailable(error: Any) -> ServiceUnavailable:
-    return ServiceUnavailable(
-        f"Temporal does not say which versions there are: {error.message}", "run `mltemporal doctor`"
-    )
+        raise ServiceUnavailable(
+            f"Temporal does not say which versions there are: {error.message}", "run `mltemporal doctor`"
+        ) from error

@@ -6,12 +6,13 @@ import asyncio
 import functools
 import logging
 import re
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
-from mltemporal.errors import NotFound, ServiceUnavailable
+from mltemporal.errors import NotFound
+from mltemporal.owner import translated
 from mltemporal.words import clean
 
 if TYPE_CHECKING:
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
     from mltemporal.database import Database
     from mltemporal.session import Session
+
+Answer = TypeVar("Answer")
 
 _replaying: ContextVar[bool] = ContextVar("replaying", default=False)
 
@@ -114,18 +117,12 @@ async def recent(
     Raises:
         ServiceUnavailable: Temporal does not answer.
     """
-    from temporalio.service import RPCError
-
     names = ", ".join(f"'{queue}'" for queue in queues)
     query = f"TaskQueue IN ({names})" + (" AND ExecutionStatus = 'Running'" if open_only else "")
     if workflow_id is not None:
         query = f"WorkflowId = '{workflow_id}'"
-    try:
+    with translated():
         return [each async for each in client.list_workflows(query, limit=limit)]
-    except RPCError as error:
-        raise ServiceUnavailable(
-            f"Temporal cannot list its workflows: {error.message}", "run `mltemporal doctor`"
-        ) from error
 
 
 async def replay(
@@ -165,18 +162,9 @@ async def replay_job(session: Session, workflow_id: str) -> Replayed:
         NotFound: Temporal has none: it was never started, or is forgotten by now.
         ServiceUnavailable: Temporal does not answer.
     """
-    from temporalio.service import RPCError, RPCStatusCode
-
     client = await session.client()
-    try:
-        found = await client.get_workflow_handle(workflow_id).describe()
-        replayed = await _replayed(client, replayer(client), found, session.database)
-    except RPCError as error:
-        if error.status is not RPCStatusCode.NOT_FOUND:
-            raise ServiceUnavailable(
-                f"Temporal does not know how {workflow_id!r} is: {error.message}", "run `mltemporal doctor`"
-            ) from error
-        replayed = None
+    found = await _known(client.get_workflow_handle(workflow_id).describe())
+    replayed = None if found is None else await _replayed(client, replayer(client), found, session.database)
     if replayed is None:
         raise NotFound(
             f"Temporal has no history of {workflow_id!r}",
@@ -189,18 +177,11 @@ async def _replayed(
     client: Client, engine: Replayer, execution: WorkflowExecution, database: Database | None
 ) -> Replayed | None:
     from temporalio.client import WorkflowExecutionStatus
-    from temporalio.service import RPCError, RPCStatusCode
 
     handle = client.get_workflow_handle(execution.id, run_id=execution.run_id)
-    try:
-        history = await handle.fetch_history()
-    except RPCError as error:
-        if error.status is RPCStatusCode.NOT_FOUND:
-            return None
-        raise ServiceUnavailable(
-            f"Temporal does not give the history of {execution.id!r}: {error.message}",
-            "run `mltemporal doctor`",
-        ) from error
+    history = await _known(handle.fetch_history())
+    if history is None:
+        return None
     in_time = True
     try:
         event, reason = await asyncio.create_task(misfit(engine, history))  # a context of its own
@@ -218,6 +199,19 @@ async def _replayed(
         readable=await _readable(client, history),
         in_time=in_time,
     )
+
+
+async def _known(asked: Awaitable[Answer]) -> Answer | None:
+    """Return Temporal's answer; None where it does not know what is asked about."""
+    from temporalio.service import RPCError, RPCStatusCode
+
+    with translated():
+        try:
+            return await asked
+        except RPCError as error:
+            if error.status is not RPCStatusCode.NOT_FOUND:
+                raise
+    return None
 
 
 async def _readable(client: Client, history: WorkflowHistory) -> bool:
