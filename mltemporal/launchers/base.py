@@ -95,6 +95,9 @@ class Launcher(Protocol):
     async def resume(self, name: str) -> None:
         """Let a suspended process go on."""
 
+    async def allow(self, name: str, time_s: float) -> None:
+        """Let the process take ``time_s``, grace included, where the place itself ends what takes long."""
+
     async def stop(self, name: str, grace_s: float) -> None:
         """Ask the process to end (SIGTERM), end it by force after ``grace_s``, return when it has ended."""
 

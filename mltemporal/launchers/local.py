@@ -193,6 +193,9 @@ class LocalLauncher:
         """Let the process group go on (SIGCONT)."""
         self._folder(name).resume()
 
+    async def allow(self, name: str, time_s: float) -> None:
+        """Do nothing: here only the job's workflow ends what takes too long."""
+
     async def stop(self, name: str, grace_s: float) -> None:
         """SIGTERM to the process group, SIGKILL after ``grace_s``; returns when it has ended."""
         folder = self._folder(name)

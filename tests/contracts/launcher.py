@@ -164,6 +164,7 @@ class LauncherContract:
         await launcher.stop("training-none-1", 0)
         await launcher.suspend("training-none-1")
         await launcher.resume("training-none-1")
+        await launcher.allow("training-none-1", 60)
         await launcher.delete("training-none-1")
         with pytest.raises(NotFound):
             await followed(launcher, "training-none-1")

@@ -12,6 +12,7 @@ from services.s3 import s3  # noqa: F401
 from mltemporal.errors import InvalidRequest
 from mltemporal.launchers.base import Phase
 from mltemporal.launchers.kubernetes.launcher import KubernetesLauncher
+from mltemporal.launchers.kubernetes.manifest import deadline_s
 from mltemporal.settings import ClusterSettings
 from mltemporal.specs import PodOptions, Resources, SecretRef
 from mltemporal.storage import Storage
@@ -120,6 +121,13 @@ class KubernetesContract(LauncherContract):
         await launcher.stop(name, 5)
         await following
         assert 2 == output.count(b"tidied")
+
+    async def test_the_deadline_of_a_job_that_runs_can_be_moved(self, launcher, make_spec):
+        spec = make_spec(FOREVER, timeout_s=3600.0)
+        await launcher.start(spec, 1)
+        await launcher.allow(f"{spec.key}-1", 1 - deadline_s(0))
+        _, end = await followed(launcher, f"{spec.key}-1")
+        assert end.phase in (Phase.FAILED, Phase.INTERRUPTED), "by itself it would not end"
 
     async def test_running_out_of_memory_is_said_and_not_tried_again(self, launcher, make_spec):
         spec = make_spec(

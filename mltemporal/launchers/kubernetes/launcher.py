@@ -18,6 +18,7 @@ from mltemporal.launchers.kubernetes.manifest import (
     KEY,
     OWNER,
     STOPPED,
+    deadline_s,
     job_manifest,
     ranks_meet,
     service_manifest,
@@ -155,6 +156,10 @@ class KubernetesLauncher:
     async def resume(self, name: str) -> None:
         """Let a suspended Job make its pods anew."""
         await self._patch(await self._ready(), name, {"spec": {"suspend": False}})
+
+    async def allow(self, name: str, time_s: float) -> None:
+        """Move the Job's own deadline."""
+        await self._patch(await self._ready(), name, {"spec": {"activeDeadlineSeconds": deadline_s(time_s)}})
 
     async def stop(self, name: str, grace_s: float) -> None:
         """End the Job's pods: SIGTERM, after ``grace_s`` by force; returns when they are gone."""

@@ -77,11 +77,16 @@ def job_manifest(
         "spec": {
             **several,
             "backoffLimit": 0,  # another attempt is Temporal's to start, from the checkpoint
-            "activeDeadlineSeconds": int(spec.timeout_s + spec.grace_s) + _SLACK_S,
+            "activeDeadlineSeconds": deadline_s(spec.timeout_s + spec.grace_s),
             "ttlSecondsAfterFinished": _KEPT_S,
             "template": _template(spec, attempt, metadata, settings, storage_url),
         },
     }
+
+
+def deadline_s(time_s: float) -> int:
+    """Return after how long Kubernetes ends a Job that may take ``time_s``."""
+    return int(time_s) + _SLACK_S
 
 
 def ranks_meet(spec: JobSpec) -> bool:

@@ -84,6 +84,7 @@ class CommandActivities:
             # The workflow keeps the time; one that replaces it reads it here.
             extended = Extended(timeout_s=command.timeout_s or 0.0, attempt=attempt.number)
             await asyncio.to_thread(self._storage.put_note, job.key, EXTENDED, extended)
+            await allow_time(self._launchers.get(job.spec.backend), self._storage, job, attempt)
             return f"it may take {duration(extended.timeout_s)} in all"
         launcher, name = self._launchers.get(job.spec.backend), f"{job.key}-{attempt.number}"
         if launcher is None:
@@ -162,6 +163,17 @@ class CommandActivities:
         here = activity.info()  # ids of activities start anew in each run, of which a retried job has several
         key = command.id or f"{here.workflow_run_id}-{here.activity_id}"
         self._database.jobs.add_event(job.id, event, key=f"command-{key}")
+
+
+async def allow_time(launcher: Launcher | None, storage: Storage, job: JobRow, attempt: Attempt) -> None:
+    """Have the place itself not end the attempt before the time that `extend` gave. Idempotent.
+
+    Called after the time was given, and after an attempt was started: whichever is later sees the other.
+    """
+    extended = await asyncio.to_thread(storage.get_note, job.key, EXTENDED, Extended)
+    if launcher is not None and extended is not None:
+        time_s = max(extended.timeout_s, job.spec.timeout_s) + job.spec.grace_s
+        await launcher.allow(f"{job.key}-{attempt.number}", time_s)
 
 
 def _saves(command: Command) -> bool:

@@ -27,6 +27,7 @@ from mltemporal.specs import (
 from mltemporal.storage import Storage
 from mltemporal.words import shortened
 from mltemporal.workflows.activities.beginning import begin_anew, check_owner, started_again
+from mltemporal.workflows.activities.commanding import allow_time
 from mltemporal.workflows.activities.follower import Follower
 from mltemporal.workflows.activities.payloads import fitting
 from mltemporal.workflows.activities.pulse import beating
@@ -70,6 +71,7 @@ class JobActivities:
                 if attempt.number > 1:  # what the platform lost sight of may still run
                     await self._launcher(job).stop(f"{job.key}-{attempt.number - 1}", job.spec.grace_s)
                 await self._launcher(job).start(job.spec, attempt.number)
+                await allow_time(self._launcher(job), self._storage, job, attempt)
             except ServiceUnavailable as error:
                 stage = f"trying again to start the process: {error.what}"
                 await asyncio.to_thread(self._database.jobs.set_status, job.id, JobStatus.STARTING, stage)
