@@ -58,7 +58,7 @@ class Event:
     time: float
     kind: str
     """``submitted``, ``attached``, ``stage``, ``attempt``, ``retry``, ``follow``, ``stall``, ``command``,
-    ``note`` or ``finished``."""
+    ``note``, ``finished`` or ``notice``."""
     attempt: int = 0
     message: str = ""
     created_by: str = ""

@@ -97,7 +97,7 @@ class _Life:
         self._stage, self._since = "queued", 0.0
         origin = events["time"].iloc[0]
         at, ended = 0.0, ""
-        for event in events.to_dict("records"):
+        for event in events[events["kind"] != "notice"].to_dict("records"):  # which may come a day later
             at = (event["time"] - origin).total_seconds()
             kind, message = event["kind"], event["message"]
             if kind == "stage":

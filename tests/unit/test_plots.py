@@ -137,5 +137,16 @@ def test_a_job_that_was_tried_again_after_its_end_goes_on():
     assert [(0, 1, 1), (1, 9, 1), (20, 10, 1)] == bars(figure)
 
 
+def test_a_notice_that_is_told_later_does_not_prolong_a_life():
+    life = events(
+        (0, "submitted", 0, "", ""),
+        (1, "stage", 0, "running", ""),
+        (10, "finished", 0, "failed", ""),
+        (9000, "notice", 0, "its end was told", ""),
+    )
+
+    assert ["failed after 10 s"] == titles(plot_timeline(life))
+
+
 def test_a_job_without_events_says_so():
     assert plot_timeline(events())._repr_png_().startswith(b"\x89PNG")

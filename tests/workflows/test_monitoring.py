@@ -119,6 +119,32 @@ async def until_listed(world, queue, kind):
     return [world.client.get_workflow_handle(each.id, run_id=each.run_id) for each in found]
 
 
+async def end_told(world, row):
+    """The workflow that has told a job's end."""
+    handle = await world.client.start_workflow(
+        "NotificationWorkflow",
+        Notice(job_id=row.id),
+        id=f"{row.key}-ended",
+        task_queue=f"mltemporal-{world.database.id}",
+    )
+    await handle.result()
+    return handle
+
+
+async def test_a_told_end_is_not_told_again_by_its_workflow_started_once_more(world):
+    row = world.record("")
+    (world.settings.home / "launch" / f"{row.key}.json").unlink()
+    world.database.jobs.finish(row.id, JobStatus.FAILED, error="no")
+    with webhook() as hook:
+        world.settings = replace(world.settings, notify_webhook=hook.url)
+        async with world.worker():
+            first, second = await end_told(world, row), await end_told(world, row)
+    assert first.first_execution_run_id != second.first_execution_run_id
+    assert 1 == len(hook.posted)
+    told = [event for event in world.database.jobs.events(row.id) if event.kind == "notice"]
+    assert ["its end was told"] == [event.message for event in told]
+
+
 async def test_a_jobs_end_is_told_to_webhook_and_command_without_its_traceback(world):
     told = world.folder / "told.jsonl"
     program = world.folder / "tell.py"
@@ -133,13 +159,7 @@ async def test_a_jobs_end_is_told_to_webhook_and_command_without_its_traceback(w
             world.settings, notify_webhook=hook.url, notify_command=f"{sys.executable} '{program}'"
         )
         async with world.worker():
-            handle = await world.client.start_workflow(
-                "NotificationWorkflow",
-                Notice(job_id=row.id),
-                id=f"{row.key}-ended",
-                task_queue=f"mltemporal-{world.database.id}",
-            )
-            await handle.result()
+            handle = await end_told(world, row)
             await world.keep(handle, "job", "notification")
     (line,) = told.read_text().splitlines()  # what took it the first time is not told again
     message = json.loads(line)

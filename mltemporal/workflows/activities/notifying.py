@@ -7,6 +7,7 @@ import json
 import os
 import shlex
 import signal
+import time
 from contextlib import suppress
 from typing import Any
 from urllib.error import HTTPError
@@ -14,7 +15,7 @@ from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 from temporalio import activity
 
-from mltemporal.database import Database
+from mltemporal.database import Database, Event
 from mltemporal.errors import ServiceUnavailable
 from mltemporal.specs import Notice
 from mltemporal.workflows.activities.pulse import EVERY_S
@@ -42,9 +43,13 @@ class NotificationActivities:
             NotFound: there is no such job any more; never retried.
 
         Idempotency: told at least once. What took it already is remembered in the heartbeat, so that a
-            try for the other's sake does not repeat it, unless the worker died in that moment.
+            try for the other's sake does not repeat it, unless the worker died in that moment. That a job's
+            end was told is recorded: its workflow, started again under its own id, tells nothing.
         Heartbeat: each second, with who took it.
         """
+        key = f"told-{activity.info().workflow_id}"
+        if await asyncio.to_thread(self._was_told, notice, key):
+            return
         taken: set[str] = set(activity.info().heartbeat_details)
         message = await asyncio.to_thread(self._message, notice)
         beats = asyncio.create_task(_beat(taken))
@@ -62,6 +67,16 @@ class NotificationActivities:
             activity.heartbeat(*sorted(taken))
         if troubles:
             raise troubles[0]
+        await asyncio.to_thread(self._record_told, notice, key)
+
+    def _was_told(self, notice: Notice, key: str) -> bool:
+        return notice.job_id is not None and self._database.jobs.event(notice.job_id, key) is not None
+
+    def _record_told(self, notice: Notice, key: str) -> None:
+        if notice.job_id is not None:
+            attempt = self._database.jobs.get(notice.job_id).attempt
+            told = Event(time=time.time(), kind="notice", attempt=attempt, message="its end was told")
+            self._database.jobs.add_event(notice.job_id, told, key=key)
 
     def _message(self, notice: Notice) -> dict[str, Any]:
         if notice.job_id is None:
