@@ -66,10 +66,11 @@ def _counted(
         before, place = _goes_on(iterable, position)
         iterable = islice(iterable, before, None)
     started = shown_at = time.monotonic()
-    loop = loops.begin(before, total, place)
+    loop, shown = loops.begin(before, total, place), -1
     try:
         if in_job:
             reporting.report(step=loop.done, total=total)
+            shown = loop.done
         for item in iterable:
             control.heed(whole=True)
             if control.should_stop():
@@ -80,13 +81,14 @@ def _counted(
             loop.end_item()
             told = in_job and reporting.reports() != reports  # the loop's own reports carry its count
             if not told and (now := time.monotonic()) - shown_at >= _REPORT_EVERY_S:
-                shown_at = now
+                shown, shown_at = loop.done, now
                 _show(in_job, desc, loop, before, now - started)
         else:
             control.heed(whole=True)
     finally:
         loops.end()
-        _show(in_job, desc, loop, before, time.monotonic() - started)
+        if loop.done != shown:
+            _show(in_job, desc, loop, before, time.monotonic() - started)
         if not in_job:
             sys.stderr.write("\n")
 

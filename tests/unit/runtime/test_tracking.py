@@ -37,6 +37,13 @@ def test_a_loop_that_reports_by_itself_is_not_reported_twice(
     ]
 
 
+def test_a_slow_loop_reports_each_step_once(job: Job, told: Told, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mltemporal.runtime.tracking._REPORT_EVERY_S", 0)
+    assert [0, 1, 2] == list(track(range(3)))
+
+    assert [0, 1, 2, 3] == [line.step for line in told()]
+
+
 def test_a_range_that_goes_on_where_an_attempt_stopped_counts_from_there(job: Job, told: Told) -> None:
     assert [4, 5] == list(track(range(4, 6)))
     assert ["a"] == list(track(["a"], initial=9))
