@@ -128,7 +128,7 @@ class Run:
             left = [str(path) for path in world.home.glob("launch/*")]
             self._say(f"the monitor found {len(did)} things to mend; {len(left)} environments left")
             record.overlaps += sampler.overlaps
-            record.surprises += self._troubles
+            record.surprises += [*self._troubles, *(each for each in did if each.startswith("FAILED"))]
             sampler.stop()
             record.kubernetes = world.kubernetes_left()
             record.processes = world.close()
