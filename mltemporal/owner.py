@@ -19,6 +19,8 @@ from mltemporal.workflows.activities.telling import told_command
 from mltemporal.workflows.commands import CLEAN_UP_S, LONGEST_S
 
 if TYPE_CHECKING:
+    from temporalio.client import Client
+
     from mltemporal.session import Session
 
 WORKFLOWS = {
@@ -177,12 +179,20 @@ async def command(session: Session, job_id: int, verb: str, **details: Any) -> s
                 raise
             row = await asyncio.to_thread(session.database.jobs.get, job_id)
             why = f"cannot {verb} a job that is {row.status}"
-            next_step = _ENDED if row.status.final else "its workflow does not run; look again in a moment"
+            next_step = _ENDED if row.status.final else _ELSEWHERE.format(_place(client))
             raise await _refused(session, row, request, why, next_step) from error
     return answer
 
 
 _ENDED = "it has ended; retry() and rewind() start it again"
+_ELSEWHERE = (
+    "its workflow does not run in {}; look again in a moment, and give commands with the settings of "
+    "Temporal that the job was launched with"
+)
+
+
+def _place(client: Client) -> str:
+    return f"the Temporal at {client.service_client.config.target_host}, namespace {client.namespace!r}"
 
 
 async def _refused(
