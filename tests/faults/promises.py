@@ -11,6 +11,8 @@ from .record import Launched, Record
 from .workload import REWOUND
 
 _REFUSED, _UNDONE = " refused: ", " undone: "
+_WITHOUT_A_STEP = ("asked: it is saved at the next", "checkpoint_now: it was carried out")
+"""What is answered where it takes long, or where the answer of a worker that died is not known."""
 _SAVED = re.compile(r"a checkpoint was saved at step (\d+)")
 
 
@@ -112,7 +114,7 @@ def saved_kept(record: Record) -> list[str]:
         found += [
             f"{work.name} (job {job.id}) answered {text!r}"
             for text in answers
-            if not _SAVED.fullmatch(text) and not text.startswith("asked: it is saved at the next")
+            if not _SAVED.fullmatch(text) and not text.startswith(_WITHOUT_A_STEP)
         ]
         saved = [int(step[1]) for text in answers if (step := _SAVED.fullmatch(text))]
         asked = [each.attempt for each in job.story if each.message == work.command]

@@ -247,6 +247,10 @@ def test_a_request_that_ran_again_after_its_end_is_no_breach() -> None:
             changed("checkpointed", points=((1, 0), (1, 1), (2, 1), (2, 2), (2, 3))),
         ),
         (
+            "what was saved on demand was kept",
+            given("checkpointed", asked(WORKS["checkpointed"], text="checkpoint_now: it was carried out")),
+        ),
+        (
             "what was rewound ran again, once",
             story(
                 "reprocessed",
@@ -259,7 +263,7 @@ def test_a_request_that_ran_again_after_its_end_is_no_breach() -> None:
             ),
         ),
     ],
-    ids=["asked again", "given too late", "saved, then killed", "rewound when it could be"],
+    ids=["asked again", "given too late", "saved, then killed", "saved unseen", "rewound when it could be"],
 )
 def test_what_faults_may_bring_is_no_breach(name: str, doctor: Callable[[Record], None]) -> None:
     record = in_order()
