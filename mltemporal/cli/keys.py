@@ -51,7 +51,8 @@ def codec_server(port: int, web_ui: str | None) -> int:
         server = CodecServer(found, origins=origins, port=port)
     except OSError as error:
         raise InvalidRequest(f"port {port} cannot be used: {error.strerror}", "name another one") from error
-    print(f"Paste this into the Web UI (the glasses at its top, remote codec endpoint):\n\n  {server.url}\n")
+    print("In the Web UI: the glasses at the top right, `Use my browser setting`, paste this, `Apply`:")
+    print(f"\n  {server.url}\n")
     print(f"or call `temporal workflow show --codec-endpoint {server.url} …`")
     print(f"Pages that may ask: {', '.join(origins)}. Who knows the address can read; Ctrl-C ends it.")
     sys.stdout.flush()
