@@ -14,6 +14,7 @@ import secrets
 from collections.abc import Collection
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import urlsplit
 
 from google.protobuf.json_format import MessageToDict, ParseDict, ParseError
 from temporalio.api.common.v1 import Payload, Payloads
@@ -75,7 +76,8 @@ class _Answers(BaseHTTPRequestHandler):
             self._answer(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
             return
         body = self.rfile.read(int(length))
-        token, _, what = self.path.strip("/").rpartition("/")
+        path = urlsplit(self.path).path  # the Web UI adds a query
+        token, _, what = path.strip("/").rpartition("/")
         if why := self._why_not(token):
             self._answer(HTTPStatus.FORBIDDEN, {"message": why})
         elif what == "decode":

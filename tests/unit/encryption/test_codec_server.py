@@ -48,8 +48,11 @@ def sealed(keyring: Keyring) -> dict[str, Any]:
     return MessageToDict(Payloads(payloads=payloads))
 
 
-def test_payloads_are_opened_for_whoever_knows_the_token(server: CodecServer, keyring: Keyring) -> None:
-    status, headers, body = ask(server, f"/{server.token}/decode", sealed(keyring), Origin=UI)
+@pytest.mark.parametrize("query", ["", "?preserveStorageRefs=true"])  # the Web UI adds the latter
+def test_payloads_are_opened_for_whoever_knows_the_token(
+    server: CodecServer, keyring: Keyring, query: str
+) -> None:
+    status, headers, body = ask(server, f"/{server.token}/decode{query}", sealed(keyring), Origin=UI)
     assert 200 == status
     assert base64.b64encode(PLAIN.data).decode() == json.loads(body)["payloads"][0]["data"]
     assert {"encoding"} == set(json.loads(body)["payloads"][0]["metadata"])
