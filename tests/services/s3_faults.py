@@ -82,6 +82,37 @@ def cutting(endpoint: str, after_bytes: int, times: int) -> Iterator[str]:
         listener.close()
 
 
+@contextmanager
+def dying(endpoint: str) -> Iterator[str]:
+    """The URL of a way to a server on which each writer dies between its headers and its first byte."""
+    target = urlsplit(endpoint)
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def serve(client: socket.socket) -> None:
+        with client, socket.create_connection((target.hostname, target.port)) as server:
+            said = b""
+            while b"\r\n\r\n" not in said and (chunk := client.recv(1 << 16)):
+                said += chunk
+            head, end, _ = said.partition(b"\r\n\r\n")
+            server.sendall(head + end)
+            server.shutdown(socket.SHUT_WR)
+            while server.recv(1 << 16):  # what the server did is done before the writer's next try
+                pass
+            _quietly(client.shutdown, socket.SHUT_RDWR)
+
+    def accept() -> None:
+        while True:
+            client, _ = listener.accept()
+            threading.Thread(target=_quietly, args=(serve, client), daemon=True).start()
+
+    threading.Thread(target=_quietly, args=(accept,), daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    finally:
+        listener.shutdown(socket.SHUT_RDWR)
+        listener.close()
+
+
 def _pass_on(source: socket.socket, sink: socket.socket) -> None:
     while chunk := source.recv(1 << 16):
         sink.sendall(chunk)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 from services.s3 import S3Server, require
-from services.s3_faults import Answer, cutting, error_body
+from services.s3_faults import Answer, cutting, dying, error_body
 
 from mltemporal.errors import InvalidRequest, ServiceUnavailable
 from mltemporal.specs import ObjectRef
@@ -271,3 +271,17 @@ def test_the_memory_of_a_transfer_is_bounded(remote: Storage, tmp_path: Path) ->
         tracemalloc.stop()
     assert ObjectRef(sha256=hashlib.sha256(path.read_bytes()).hexdigest(), size_bytes=112 << 20) == ref
     assert peak < 32 << 20
+
+
+def test_a_note_whose_writer_dies_before_its_first_byte_stays_as_it_was(
+    remote: Storage, s3: S3Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    remote.put_note("training-1", "spec", {"step": 1})
+    with dying(s3.endpoint) as way:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", way)
+        for name in ("spec", "never-written"):
+            with pytest.raises(ServiceUnavailable):
+                remote.put_note("training-1", name, {"step": 2})
+    monkeypatch.setenv("AWS_ENDPOINT_URL", s3.endpoint)
+    assert {"step": 1} == remote.get_note("training-1", "spec", dict)
+    assert remote.get_note("training-1", "never-written", dict) is None
