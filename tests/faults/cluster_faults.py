@@ -27,6 +27,7 @@ class PodGoes:
         if chosen is None:
             return ""
         cluster = world.services.cluster
+        world.taken.add((chosen.key, int(chosen.attempt)))
         if self.how == "evicted":
             by = rng.choice(("api", "kubelet"))
             return "" if cluster.call("evict", chosen.name, NAMESPACE, by=by) else f"{chosen.name} by {by}"
@@ -46,6 +47,7 @@ class JobDeleted:
         how = rng.choice(("Background", "Foreground"))
         if chosen is None:
             return ""
+        world.taken.add((chosen.key, int(chosen.attempt)))
         name, options = f"{chosen.key}-{chosen.attempt}", {"propagationPolicy": how}
         refused = world.services.cluster.call("delete", "jobs", NAMESPACE, name, options)
         return "" if refused else f"{name} in the {how.lower()}"
@@ -58,6 +60,7 @@ class NodeGone:
         node, for_s, silent = rng.choice(NODES), a_while(rng), rng.random() < 0.6
         cluster = world.services.cluster
         with suppress(Taken), alone(world.folder / "nodes"):
+            world.taken |= {(pod.key, int(pod.attempt)) for pod in world.trainings()}  # on it, perhaps
             cluster.call("lose_node" if silent else "remove_node", node)
             world.healed.wait(for_s)
             if silent:

@@ -34,7 +34,7 @@ def gathered(world: World, plan: list[Work], undisturbed: list[Work]) -> Record:
     places = _places()
     for work in [*plan, *undisturbed]:
         record.launched[work.name] = [
-            _looked_at(job, work, places) for job in mltemporal.jobs(name=work.name, limit=100)
+            _looked_at(job, work, places, world.taken) for job in mltemporal.jobs(name=work.name, limit=100)
         ]
     for work in undisturbed:
         for job in record.launched.pop(work.name):
@@ -72,7 +72,9 @@ def mended(world: World) -> list[str]:
     return did + [f"removed {name}" for name in sweep(world.settings.storage_url, older_than_s=0.0)]
 
 
-def _looked_at(job: Any, work: Work, places: dict[int, tuple[int, int]]) -> Launched:
+def _looked_at(
+    job: Any, work: Work, places: dict[int, tuple[int, int]], taken: set[tuple[str, int]]
+) -> Launched:
     here = session.current()
     row = here.database.jobs.get(job.id)
     submitted, finished = places.get(job.id, (0, 0))
@@ -89,6 +91,7 @@ def _looked_at(job: Any, work: Work, places: dict[int, tuple[int, int]]) -> Laun
         error=row.error,
         attempts=row.attempt,
         points=tuple((point.attempt, point.step) for point in points if "half" in point.metrics),
+        taken=tuple(sorted(number for key, number in taken if key == row.key)),
         story=tuple(
             Happened(kind=event.kind, message=event.message, attempt=event.attempt)
             for event in here.database.jobs.events(job.id)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
+from .invariants import gone_with_pods
 from .run import Outcome
 
 
@@ -37,6 +38,8 @@ def table(outcome: Outcome) -> str:
         "| --- | --- |",
         *(_row(name, len(found)) for name, found in outcome.breaches.items()),
     ]
+    if gone := gone_with_pods(record):
+        lines += [f"\n{gone} points went with the logs of pods that were deleted before they were read."]
     lines += [f"\nLeft out: {why}." for why in outcome.left_out]
     return "\n".join(lines) + "\n"
 
