@@ -13,8 +13,8 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 SCRIPTS = Path(sysconfig.get_path("scripts"))
 
-SIDE_BY_SIDE = ("-n", "3", "--dist", "loadfile", "--no-loadscope-reorder")
-"""Three processes share the test files, in the order of tests/conftest.py: much of the time is waiting."""
+SIDE_BY_SIDE = ("-n", "4", "--dist", "loadfile", "--no-loadscope-reorder")
+"""Four processes share the test files, in the order of tests/conftest.py: much of the time is waiting."""
 
 CHECKS = (
     ("ruff", "format", "--check", "."),

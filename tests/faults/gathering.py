@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import sqlalchemy as sa
 
@@ -55,7 +56,6 @@ def gathered(world: World, plan: list[Work], undisturbed: list[Work]) -> Record:
 def mended(world: World) -> list[str]:
     """Do once what the monitor does every minute, as if all were old; returns what it did."""
     here = session.current()
-    processes.CONTEXT_S = 0.0
 
     async def mend() -> list[str]:
         launchers = {
@@ -68,7 +68,8 @@ def mended(world: World) -> list[str]:
             await launcher.close()
         return [*deeds.done, *(f"FAILED: {each}" for each in deeds.failed)]
 
-    did = background.run(mend())
+    with patch.object(processes, "CONTEXT_S", 0.0):
+        did = background.run(mend())
     return did + [f"removed {name}" for name in sweep(world.settings.storage_url, older_than_s=0.0)]
 
 
