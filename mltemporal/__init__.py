@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from mltemporal.api import train as train
     from mltemporal.batch import predict as predict
     from mltemporal.batch import preprocess as preprocess
-    from mltemporal.code import Container as Container
-    from mltemporal.code import Script as Script
+    from mltemporal.code.container import Container as Container
+    from mltemporal.code.script import Script as Script
     from mltemporal.connection import connect as connect
     from mltemporal.connection import shutdown as shutdown
     from mltemporal.connection import status as status
@@ -53,17 +53,18 @@ if TYPE_CHECKING:
     from mltemporal.results import TrainingResult as TrainingResult
     from mltemporal.runs import RunHistory as RunHistory
     from mltemporal.runtime import checkpoint as checkpoint
-    from mltemporal.runtime import log_artifact as log_artifact
-    from mltemporal.runtime import params as params
-    from mltemporal.runtime import report as report
-    from mltemporal.runtime import should_stop as should_stop
-    from mltemporal.runtime import track as track
+    from mltemporal.runtime.artifacts import log_artifact as log_artifact
+    from mltemporal.runtime.control import should_stop as should_stop
+    from mltemporal.runtime.params import params as params
+    from mltemporal.runtime.reporting import report as report
+    from mltemporal.runtime.tracking import track as track
     from mltemporal.tables import Dataset as Dataset
 
 _NAMES = {
     "api": "train",
     "batch": "predict preprocess",
-    "code": "Container Script",
+    "code.container": "Container",
+    "code.script": "Script",
     "connection": "connect shutdown status",
     "deployments.board": "VersionBoard versions",
     "errors": "CorruptObject InvalidDataset InvalidRequest InvalidTrainer JobCancelled JobFailed "
@@ -75,12 +76,19 @@ _NAMES = {
     "runs": "RunHistory",
     "notebook.nest": "nest",
     "results": "InferenceResult PreprocessingResult TrainingResult",
-    "runtime": "checkpoint log_artifact params report should_stop track",
+    "runtime.artifacts": "log_artifact",
+    "runtime.control": "should_stop",
+    "runtime.params": "params",
+    "runtime.reporting": "report",
+    "runtime.tracking": "track",
     "tables": "Dataset",
 }
 _HOME = {name: module for module, names in _NAMES.items() for name in names.split()}
 
-__all__ = sorted(["__version__", "steps", *_HOME])  # noqa: PLE0605  (a test compares it with the imports above)
+_MODULES = {"checkpoint": "runtime.checkpoint", "steps": "steps"}
+"""Modules whose functions are called by the module's name: ``checkpoint.save``."""
+
+__all__ = sorted(["__version__", *_MODULES, *_HOME])  # noqa: PLE0605  (a test compares it with the imports above)
 
 
 _VERBS = ("api", "batch", "lookup", "monitors")
@@ -88,8 +96,8 @@ _VERBS = ("api", "batch", "lookup", "monitors")
 
 
 def __getattr__(name: str) -> object:
-    if name == "steps":
-        return import_module("mltemporal.steps")
+    if name in _MODULES:
+        return import_module(f"mltemporal.{_MODULES[name]}")
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = getattr(import_module(f"mltemporal.{_HOME[name]}"), name)

@@ -12,12 +12,13 @@ from mltemporal import launching, request, session, tables
 from mltemporal.errors import InvalidRequest
 from mltemporal.handles import TrainingJob
 from mltemporal.launching import DryRun
-from mltemporal.specs import Expectation, JobSpec, TrainerRef
+from mltemporal.specs.data import Expectation
+from mltemporal.specs.request import JobSpec, TrainerRef
 
 if TYPE_CHECKING:
-    from mltemporal.code import CapturedCode
-    from mltemporal.dataset import CheckedDataset
-    from mltemporal.specs import PodOptions, Resources
+    from mltemporal.code.capturing import CapturedCode
+    from mltemporal.dataset.checking import CheckedDataset
+    from mltemporal.specs.request import PodOptions, Resources
 
 
 def train(
@@ -110,8 +111,9 @@ def train(
 
     Idempotency: the same request while its job is alive attaches to that job.
     """
-    from mltemporal.code import capture, check_environment
-    from mltemporal.profiling import parse_expectations
+    from mltemporal.code.capturing import capture
+    from mltemporal.code.versions import check_environment
+    from mltemporal.profiling.expectations import parse_expectations
 
     here = session.current()
     # First what is checked in no time, last what reads the data.
@@ -212,7 +214,7 @@ class _Draft:
 
 def _with_image(pod: PodOptions, backend: str, trainer: object, default: str | None) -> PodOptions:
     """Return the options with the image that runs: a container's own, the one asked for, or the usual one."""
-    from mltemporal.code import Container
+    from mltemporal.code.container import Container
 
     if isinstance(trainer, Container):
         if pod.image:
@@ -227,7 +229,7 @@ def _target(
     checked: CheckedDataset, captured: CapturedCode, trainer: object, target: str | None
 ) -> tuple[str | None, str]:
     """Return the column to predict, and why where it was found rather than given."""
-    from mltemporal.dataset import check_target
+    from mltemporal.dataset.checking import check_target
     from mltemporal.targets import find_target
 
     if target is not None:

@@ -12,10 +12,11 @@ from mltemporal import launching, request, scoring, session, tables
 from mltemporal.handles import InferenceJob, PreprocessingJob
 from mltemporal.launching import DryRun
 from mltemporal.placement import check_apart, check_output, output_place, placement
-from mltemporal.specs import InferenceSpec, JobSpec, PreparationSpec, TrainerRef
+from mltemporal.specs.request import InferenceSpec, JobSpec, PreparationSpec, TrainerRef
 
 if TYPE_CHECKING:
-    from mltemporal.specs import Expectation, Resources
+    from mltemporal.specs.data import Expectation
+    from mltemporal.specs.request import Resources
 
 
 def preprocess(
@@ -93,9 +94,9 @@ def preprocess(
 
     Idempotency: the same request while its job is alive attaches to that job.
     """
-    from mltemporal.code import check_environment
-    from mltemporal.preparation import parse_steps
-    from mltemporal.profiling import parse_expectations
+    from mltemporal.code.versions import check_environment
+    from mltemporal.preparation.checking import parse_steps
+    from mltemporal.profiling.expectations import parse_expectations
 
     here = session.current()
     seed = request.whole_number("seed", seed, 0, 2**32 - 1)

@@ -11,10 +11,13 @@ from typing import TYPE_CHECKING, Any
 from mltemporal import background, owner
 from mltemporal.handles import Job, handle_of, present_launch
 from mltemporal.session import Session
-from mltemporal.specs import DatasetRef, JobSpec, encode
+from mltemporal.specs.data import DatasetRef
+from mltemporal.specs.encoding import encode
+from mltemporal.specs.request import JobSpec
 
 if TYPE_CHECKING:
-    from mltemporal.database import DatasetRow, JobRow
+    from mltemporal.database.datasets import DatasetRow
+    from mltemporal.database.jobs import JobRow
     from mltemporal.launchers.base import Launcher
 
 

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 from mltemporal import request, session
 from mltemporal.errors import InvalidRequest
 from mltemporal.handles import Job, find, handle_of
-from mltemporal.specs import JobStatus
+from mltemporal.specs.running import JobStatus
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from mltemporal.database import JobRow
+    from mltemporal.database.jobs import JobRow
     from mltemporal.runs import RunHistory
     from mltemporal.tables import DatasetList
 

@@ -14,8 +14,9 @@ from typing import Any
 from mltemporal.code.shipping import by_value
 from mltemporal.code.versions import check_versions, versions_of_model
 from mltemporal.errors import CorruptObject, InvalidRequest, InvalidTrainer
-from mltemporal.specs import ModelRef, ObjectRef, decode
-from mltemporal.storage import Storage
+from mltemporal.specs.data import ModelRef, ObjectRef
+from mltemporal.specs.encoding import decode
+from mltemporal.storage.content import Storage
 
 TRUSTED_TYPES = (
     "functools.partial",

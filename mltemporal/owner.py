@@ -10,9 +10,9 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from mltemporal.database import Event, JobRow
+from mltemporal.database.jobs import Event, JobRow
 from mltemporal.errors import InvalidRequest, ServiceUnavailable
-from mltemporal.specs import Command, JobStatus
+from mltemporal.specs.running import Command, JobStatus
 from mltemporal.stack import search_attributes
 from mltemporal.words import markdown
 from mltemporal.workflows.activities.telling import told_command

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mltemporal.errors import InvalidRequest
-from mltemporal.specs import encode
+from mltemporal.specs.encoding import encode
 from mltemporal.specs.orders import LONGEST_PARAMS_BYTES
 
 _MOST_ITEMS = 100

@@ -15,7 +15,7 @@ from mltemporal.errors import InvalidRequest
 if TYPE_CHECKING:
     from mltemporal.session import Session
     from mltemporal.settings import Settings
-    from mltemporal.specs import Resources
+    from mltemporal.specs.request import Resources
 
 
 def placement(

@@ -22,7 +22,8 @@ from typing import Annotated, Any
 
 import msgspec
 
-from mltemporal.specs import ObjectRef, decode
+from mltemporal.specs.data import ObjectRef
+from mltemporal.specs.encoding import decode
 
 PREFIX = "::mltemporal::"
 MAX_LINE_BYTES = 4096

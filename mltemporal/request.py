@@ -13,7 +13,7 @@ from typing import Any, TypeGuard, TypeVar
 
 from mltemporal.errors import InvalidRequest
 from mltemporal.settings import BACKENDS
-from mltemporal.specs import PodOptions, Resources, SecretRef
+from mltemporal.specs.request import PodOptions, Resources, SecretRef
 
 T = TypeVar("T")
 

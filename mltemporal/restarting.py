@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from mltemporal.database import JobRow
+from mltemporal.database.jobs import JobRow
 from mltemporal.errors import InvalidRequest, ServiceUnavailable
 from mltemporal.owner import ANSWER, giver, record, start, translated
 from mltemporal.rewinding import undone, words_of
-from mltemporal.specs import JobStatus
+from mltemporal.specs.running import JobStatus
 from mltemporal.stages import stages_of
 
 if TYPE_CHECKING:

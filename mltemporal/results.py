@@ -9,17 +9,18 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mltemporal import specs
 from mltemporal.errors import InvalidRequest, NotFound
 from mltemporal.progress import is_file_name
-from mltemporal.specs import Artifact
-from mltemporal.storage import Storage
+from mltemporal.specs import results as specs
+from mltemporal.specs.data import Artifact
+from mltemporal.specs.encoding import decode
+from mltemporal.storage.content import Storage
 from mltemporal.words import one_line
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from mltemporal.profiling import Drift
+    from mltemporal.profiling.drift import Drift
     from mltemporal.session import Session
     from mltemporal.tables import Dataset
 
@@ -201,9 +202,9 @@ class InferenceResult(specs.InferenceResult):
         """How inputs and predictions differ from the training data; None where that is not known."""
         if self.drift_ref is None:
             return None
-        from mltemporal.profiling import Drift
+        from mltemporal.profiling.drift import Drift
 
-        return specs.decode(self.storage.get_bytes(self.drift_ref), Drift)
+        return decode(self.storage.get_bytes(self.drift_ref), Drift)
 
     def __repr__(self) -> str:
         drifted = f"; drifted: {', '.join(map(one_line, self.drifted))}" if self.drifted else ""

@@ -11,10 +11,10 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from mltemporal.specs import Rewind
+from mltemporal.specs.orders import Rewind
 
 if TYPE_CHECKING:
-    from mltemporal.database import Event
+    from mltemporal.database.jobs import Event
     from mltemporal.views import Point
 
 _WORDS = re.compile(r"rewind to (?:'(?P<stage>validated|fitted)'|step (?P<step>\d+))")

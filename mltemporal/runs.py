@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from mltemporal.errors import NotFound
-from mltemporal.specs import TrainingResult
+from mltemporal.specs.results import TrainingResult
 from mltemporal.views import POINT_COLUMNS, beside
 from mltemporal.watching import dataset_label
 from mltemporal.words import one_line
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-    from mltemporal.database import JobRow
+    from mltemporal.database.jobs import JobRow
     from mltemporal.handles import Job
     from mltemporal.session import Session
 
@@ -55,14 +55,14 @@ class RunHistory:
         Raises:
             NotFound: no run has that metric.
         """
-        from mltemporal.plots import plot_history
+        from mltemporal.plots.runs import plot_history
 
         return plot_history(self.frame, self._metric(metric))
 
     def compare(self, metric: str | None = None, *, jobs: Sequence[Job[Any]] | None = None) -> Figure:
         """Return a figure with one reported metric's curves of several runs, by default the newest five."""
         from mltemporal.handles import handle_of
-        from mltemporal.plots import plot_comparison
+        from mltemporal.plots.metrics import plot_comparison
 
         chosen = [handle_of(self._session, row) for row in self._rows[:5]] if jobs is None else list(jobs)
         frames = {f"{job.id} {job.name}": job.metrics() for job in chosen}

@@ -10,13 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 from mltemporal.errors import InvalidDataset, InvalidRequest
 from mltemporal.handles import Job, TrainingJob, find
-from mltemporal.specs import DatasetRef, JobStatus, ModelRef, ObjectRef, TrainingResult
+from mltemporal.specs.data import DatasetRef, ModelRef, ObjectRef
+from mltemporal.specs.results import TrainingResult
+from mltemporal.specs.running import JobStatus
 
 if TYPE_CHECKING:
-    from mltemporal.database import DatasetRow
-    from mltemporal.dataset import CheckedDataset
+    from mltemporal.database.datasets import DatasetRow
+    from mltemporal.dataset.checking import CheckedDataset
     from mltemporal.session import Session
-    from mltemporal.storage import Storage
+    from mltemporal.storage.content import Storage
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,10 +15,10 @@ from mltemporal.settings import Settings, load_settings
 if TYPE_CHECKING:
     from temporalio.client import Client
 
-    from mltemporal.database import Database
+    from mltemporal.database.engine import Database
     from mltemporal.launchers.base import Launcher
     from mltemporal.stack import StackState
-    from mltemporal.storage import Storage
+    from mltemporal.storage.content import Storage
 
 
 class Session:
@@ -43,7 +43,7 @@ class Session:
     @cached_property
     def database(self) -> Database:
         """The record of everything."""
-        from mltemporal.database import Database
+        from mltemporal.database.engine import Database
 
         with self._lock:
             self.ready()  # prepares the database
@@ -52,7 +52,7 @@ class Session:
     @cached_property
     def storage(self) -> Storage:
         """Datasets, code and models."""
-        from mltemporal.storage import Storage
+        from mltemporal.storage.content import Storage
 
         return Storage(self.settings.storage_url)
 

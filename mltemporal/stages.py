@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 from mltemporal.rewinding import rewinds_of
 from mltemporal.runtime.checkpoint import kept_steps
 from mltemporal.runtime.context import Job
-from mltemporal.specs import ObjectRef
+from mltemporal.specs.data import ObjectRef
 
 if TYPE_CHECKING:
-    from mltemporal.database import JobRow
+    from mltemporal.database.jobs import JobRow
     from mltemporal.session import Session
 
 

@@ -7,16 +7,17 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from mltemporal.errors import InvalidDataset, NotFound
-from mltemporal.specs import DatasetRef, Expectation, decode
+from mltemporal.specs.data import DatasetRef, Expectation
+from mltemporal.specs.encoding import decode
 from mltemporal.words import one_line
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-    from mltemporal.database import DatasetRow
-    from mltemporal.dataset import CheckedDataset
-    from mltemporal.profiling import Profile
+    from mltemporal.database.datasets import DatasetRow
+    from mltemporal.dataset.checking import CheckedDataset
+    from mltemporal.profiling.profiles import Profile
     from mltemporal.session import Session
 
 
@@ -73,7 +74,8 @@ class Dataset:
             ServiceUnavailable: storage does not answer.
         """
         from mltemporal.dataset.shards import opened_dataset
-        from mltemporal.profiling import Profile, profile
+        from mltemporal.profiling.measuring import profile
+        from mltemporal.profiling.profiles import Profile
 
         kept = self._row.facts.profile
         if kept is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from mltemporal.specs import JobStatus
+from mltemporal.specs.running import JobStatus
 
 POINT_COLUMNS = ("step", "attempt", "time")
 """What a table of reports starts with; a column a metric follows."""

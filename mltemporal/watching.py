@@ -13,12 +13,12 @@ from mltemporal import background, owner
 from mltemporal.errors import MLTemporalError, ServiceUnavailable
 from mltemporal.monitoring.ownerless import Gone, asked_again, gone, startable
 from mltemporal.rewinding import holding, rewinds_of
-from mltemporal.specs import JobStatus
+from mltemporal.specs.running import JobStatus
 from mltemporal.views import JobView
 from mltemporal.words import clean, one_line
 
 if TYPE_CHECKING:
-    from mltemporal.database import JobRow
+    from mltemporal.database.jobs import JobRow
     from mltemporal.session import Session
 
 log = logging.getLogger("mltemporal.watching")

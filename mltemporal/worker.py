@@ -24,8 +24,8 @@ from datetime import timedelta
 from temporalio.client import Client
 from temporalio.worker import Worker
 
-from mltemporal.database import Database, WorkerInfo
-from mltemporal.database.workers import SEEN_EVERY_S
+from mltemporal.database.engine import Database
+from mltemporal.database.workers import SEEN_EVERY_S, WorkerInfo
 from mltemporal.deployments.build import build_id
 from mltemporal.deployments.serving import Serving, deployment_config, moved_alone
 from mltemporal.deployments.workflow_code import WORKFLOWS, workflow_runner
@@ -40,7 +40,7 @@ from mltemporal.monitoring.tending import tend
 from mltemporal.settings import BACKENDS, Settings, process_settings
 from mltemporal.stack import connect, search_attributes
 from mltemporal.stack.overview import task_queue
-from mltemporal.storage import Storage
+from mltemporal.storage.content import Storage
 from mltemporal.workflows.activities.commanding import CommandActivities
 from mltemporal.workflows.activities.database import DatabaseActivities
 from mltemporal.workflows.activities.kubernetes import JobActivities

@@ -19,8 +19,8 @@ Move = Callable[[], object]
 
 def storage(bucket: str, key: str, path: Path) -> tuple[Move, Move]:
     """Ours: named by its SHA-256 before, looked up after a put; verified after a get."""
-    from mltemporal.specs import ObjectRef
-    from mltemporal.storage import Storage
+    from mltemporal.specs.data import ObjectRef
+    from mltemporal.storage.content import Storage
 
     ours = Storage(f"s3://{bucket}/{key}")
     ours.check()

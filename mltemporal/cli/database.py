@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mltemporal.database import Database
+from mltemporal.database.engine import Database
 from mltemporal.settings import process_settings
 
 

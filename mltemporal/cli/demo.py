@@ -101,7 +101,7 @@ def _execute(notebook: Any, folder: Path) -> None:
 
 
 def _jobs_since(settings: Settings, started: float) -> list[JobRow]:
-    from mltemporal.database import Database
+    from mltemporal.database.engine import Database
 
     database = Database.open(settings.database_url)
     try:

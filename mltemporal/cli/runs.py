@@ -18,7 +18,7 @@ _METRICS_SHOWN = 4
 
 def runs(limit: int) -> int:
     """Show the latest ``limit`` runs, newest first."""
-    from mltemporal.database import Database
+    from mltemporal.database.engine import Database
 
     database = Database.open(process_settings().database_url)
     try:

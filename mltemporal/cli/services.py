@@ -7,7 +7,7 @@ import time
 from mltemporal import stack
 from mltemporal.errors import MLTemporalError
 from mltemporal.settings import Settings, process_settings
-from mltemporal.specs import JobStatus
+from mltemporal.specs.running import JobStatus
 
 _WORKER_SHOWS_UP_S = 5.0
 
@@ -65,7 +65,7 @@ def _status_with_worker(settings: Settings) -> stack.StackStatus:
 
 
 def _live_jobs(settings: Settings) -> int:
-    from mltemporal.database import Database
+    from mltemporal.database.engine import Database
 
     try:
         database = Database.open(settings.database_url)

@@ -17,8 +17,8 @@ from mltemporal.code.versions import versions_for
 from mltemporal.errors import InvalidTrainer
 from mltemporal.param_values import sounds_secret
 from mltemporal.patterns import check_patterns
-from mltemporal.specs import TrainerRef
-from mltemporal.storage import Storage
+from mltemporal.specs.request import TrainerRef
+from mltemporal.storage.content import Storage
 from mltemporal.words import one_line
 
 BASELINE_PARAMETERS = (

@@ -8,8 +8,8 @@ import msgspec
 
 from mltemporal.code.versions import check_versions
 from mltemporal.errors import InvalidTrainer
-from mltemporal.specs import TrainerRef
-from mltemporal.storage import Storage
+from mltemporal.specs.request import TrainerRef
+from mltemporal.storage.content import Storage
 
 
 def restore(ref: TrainerRef, storage: Storage) -> Any:

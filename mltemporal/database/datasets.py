@@ -12,7 +12,8 @@ from mltemporal.database.inserting import insert_new
 from mltemporal.database.retrying import retried
 from mltemporal.database.tables import datasets
 from mltemporal.errors import NotFound
-from mltemporal.specs import DatasetFacts, DatasetRef, decode, encode
+from mltemporal.specs.data import DatasetFacts, DatasetRef
+from mltemporal.specs.encoding import decode, encode
 
 if TYPE_CHECKING:
     from mltemporal.database.engine import Database

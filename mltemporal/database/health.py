@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from mltemporal.database.inserting import insert_new
 from mltemporal.database.retrying import retried
 from mltemporal.database.tables import health
-from mltemporal.specs import HealthCheck, HealthState
+from mltemporal.specs.health import HealthCheck, HealthState
 
 if TYPE_CHECKING:
     from mltemporal.database.engine import Database

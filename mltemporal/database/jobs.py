@@ -14,7 +14,10 @@ from mltemporal.database.inserting import insert_new
 from mltemporal.database.retrying import retried
 from mltemporal.database.tables import attempts, events, jobs
 from mltemporal.errors import NotFound
-from mltemporal.specs import RESULTS, JobResult, JobSpec, JobStatus, decode, encode
+from mltemporal.specs.encoding import decode, encode
+from mltemporal.specs.request import JobSpec
+from mltemporal.specs.results import RESULTS, JobResult
+from mltemporal.specs.running import JobStatus
 
 if TYPE_CHECKING:
     from mltemporal.database.engine import Database

@@ -11,7 +11,7 @@ from mltemporal.database.inserting import insert_or_update
 from mltemporal.database.jobs import JobRow, row_of
 from mltemporal.database.retrying import retried
 from mltemporal.database.tables import events, jobs, meta
-from mltemporal.specs import JobStatus
+from mltemporal.specs.running import JobStatus
 
 if TYPE_CHECKING:
     from mltemporal.database.engine import Database

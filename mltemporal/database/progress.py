@@ -20,7 +20,8 @@ from mltemporal.database.tables import (
     points,
     streams,
 )
-from mltemporal.specs import Artifact, ObjectRef, decode, encode
+from mltemporal.specs.data import Artifact, ObjectRef
+from mltemporal.specs.encoding import decode, encode
 from mltemporal.views import Point
 
 if TYPE_CHECKING:

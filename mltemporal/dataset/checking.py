@@ -14,8 +14,8 @@ from mltemporal.dataset.loading import to_pandas, unchanged_files
 from mltemporal.dataset.reading import read_column, read_head, read_parquet, shape_of
 from mltemporal.dataset.tables import check_names, to_table
 from mltemporal.errors import InvalidDataset
-from mltemporal.specs import Column, DatasetRef, ObjectRef
-from mltemporal.storage import Storage
+from mltemporal.specs.data import Column, DatasetRef, ObjectRef
+from mltemporal.storage.content import Storage
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 from mltemporal.dataset.files import find_files
 from mltemporal.dataset.reading import read_all, read_parquet
 from mltemporal.errors import InvalidDataset
-from mltemporal.specs import DatasetRef
-from mltemporal.storage import Storage
+from mltemporal.specs.data import DatasetRef
+from mltemporal.storage.content import Storage
 
 if TYPE_CHECKING:
     import pandas as pd

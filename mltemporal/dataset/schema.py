@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mltemporal.errors import InvalidDataset
-from mltemporal.specs import Column
+from mltemporal.specs.data import Column
 
 _KINDS = (
     (r"u?int\d+|halffloat|float|double|decimal\d*\(.*\)", "number"),

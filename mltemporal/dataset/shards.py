@@ -20,8 +20,8 @@ from mltemporal.dataset.loading import unchanged_files
 from mltemporal.dataset.parquet_files import parquet
 from mltemporal.dataset.partitions import partition_field
 from mltemporal.errors import InvalidDataset
-from mltemporal.specs import DatasetRef, Shard
-from mltemporal.storage import Storage
+from mltemporal.specs.data import DatasetRef, Shard
+from mltemporal.storage.content import Storage
 
 SHARD_ROWS = 1 << 20
 SHARD_BYTES = 64 << 20

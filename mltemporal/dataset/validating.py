@@ -9,8 +9,8 @@ from mltemporal.dataset.files import Files
 from mltemporal.dataset.loading import unchanged_files
 from mltemporal.dataset.reading import read_column, scan, shape_of
 from mltemporal.errors import CorruptObject, InvalidDataset
-from mltemporal.specs import Column, DatasetRef
-from mltemporal.storage import Storage
+from mltemporal.specs.data import Column, DatasetRef
+from mltemporal.storage.content import Storage
 
 
 def validate(

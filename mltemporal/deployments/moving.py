@@ -14,12 +14,12 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from mltemporal import owner
-from mltemporal.database import Event, JobRow
+from mltemporal.database.jobs import Event, JobRow
 from mltemporal.deployments.build import build_id
 from mltemporal.deployments.replaying import Replayed, recent, replay
 from mltemporal.errors import MLTemporalError
 from mltemporal.launchers.base import Phase
-from mltemporal.specs import Attempt
+from mltemporal.specs.running import Attempt
 from mltemporal.workflows.activities.storage import ADOPT_NOTE
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from temporalio.runtime import Runtime
     from temporalio.worker import Replayer
 
-    from mltemporal.database import Database
+    from mltemporal.database.engine import Database
     from mltemporal.session import Session
 
 Answer = TypeVar("Answer")

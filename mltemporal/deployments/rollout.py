@@ -21,7 +21,7 @@ from mltemporal.stack.logs import tail
 if TYPE_CHECKING:
     from temporalio.client import Client
 
-    from mltemporal.database import Database
+    from mltemporal.database.engine import Database
 
 Tell = Callable[[str], object]
 
@@ -294,7 +294,7 @@ async def opened(settings: Settings) -> AsyncIterator[Rollout]:
         StackError: no stack runs, or Temporal does not answer.
         ServiceUnavailable: the database does not answer.
     """
-    from mltemporal.database import Database
+    from mltemporal.database.engine import Database
     from mltemporal.stack import connect
 
     database = await asyncio.to_thread(Database.open, settings.database_url)

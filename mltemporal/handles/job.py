@@ -16,7 +16,8 @@ from mltemporal.handles.presenting import present_launch, presenter
 from mltemporal.handles.reading import Answer, LogText, follow_log, history_frame, metrics_frame
 from mltemporal.param_values import check_values
 from mltemporal.results import Artifacts, StoredFile
-from mltemporal.specs import JobStatus, Progress, encode
+from mltemporal.specs.encoding import encode
+from mltemporal.specs.running import JobStatus, Progress
 from mltemporal.views import JobView
 from mltemporal.watching import Pulse, Watch, log_lines, read_view
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-    from mltemporal.database import JobRow
+    from mltemporal.database.jobs import JobRow
     from mltemporal.deployments.replaying import Replayed
     from mltemporal.session import Session
 
@@ -191,13 +192,13 @@ class Job(Generic[Result]):
 
     def plot(self) -> Figure:
         """Return a figure of the metric curves."""
-        from mltemporal.plots import plot_metrics
+        from mltemporal.plots.metrics import plot_metrics
 
         return plot_metrics(self.metrics())
 
     def timeline(self) -> Figure:
         """Return a figure of the job's life: stages, attempts, retries, commands."""
-        from mltemporal.plots import plot_timeline
+        from mltemporal.plots.timeline import plot_timeline
 
         return plot_timeline(self.history())
 

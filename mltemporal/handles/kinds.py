@@ -5,13 +5,13 @@ from __future__ import annotations
 import operator
 from typing import TYPE_CHECKING, Any
 
-from mltemporal import specs
 from mltemporal.errors import InvalidRequest
 from mltemporal.handles.job import Job
 from mltemporal.results import InferenceResult, PreprocessingResult, TrainingResult
+from mltemporal.specs import results as specs
 
 if TYPE_CHECKING:
-    from mltemporal.database import JobRow
+    from mltemporal.database.jobs import JobRow
     from mltemporal.session import Session
     from mltemporal.tables import Dataset
 

@@ -78,7 +78,7 @@ def _named(metrics: dict[str, float]) -> dict[str, float]:
 
 
 def _attempt_ends(session: Session, job_id: int) -> list[Any]:
-    from mltemporal.database import Event
+    from mltemporal.database.jobs import Event
 
     return [
         Event(

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Protocol
 
-from mltemporal.specs import JobSpec
+from mltemporal.specs.request import JobSpec
 
 
 class Phase(enum.StrEnum):

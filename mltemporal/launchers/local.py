@@ -27,7 +27,7 @@ from mltemporal.launchers.folder import LOG_LIMIT_BYTES, READ_BYTES, ProcessFold
 from mltemporal.launchers.threads import thread_settings
 from mltemporal.launchers.warm import WarmInterpreters
 from mltemporal.settings import Settings
-from mltemporal.specs import JobSpec, PodOptions
+from mltemporal.specs.request import JobSpec, PodOptions
 
 _POLL_S = 0.1
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from mltemporal.monitoring.looking import Finding
 from mltemporal.settings import Settings
-from mltemporal.specs import HealthState
+from mltemporal.specs.health import HealthState
 from mltemporal.stack import doctor_temporal
 from mltemporal.stack.asking import within
 from mltemporal.stack.connection import connect

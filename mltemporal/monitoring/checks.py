@@ -10,7 +10,7 @@ from mltemporal.errors import StackError
 from mltemporal.monitoring.backlog import backlog
 from mltemporal.monitoring.looking import Finding, Look, Looker
 from mltemporal.settings import Settings
-from mltemporal.specs import HealthState
+from mltemporal.specs.health import HealthState
 from mltemporal.stack import doctor, doctor_cluster, doctor_temporal
 from mltemporal.stack.control import state
 from mltemporal.stack.process import ProcessId
@@ -50,7 +50,7 @@ def workers(settings: Settings) -> str | Finding:
     Raises:
         StackError: nobody polls that of the settings' backend.
     """
-    from mltemporal.database import Database
+    from mltemporal.database.engine import Database
 
     try:
         polling = doctor_temporal.worker(settings)

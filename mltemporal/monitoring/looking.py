@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from mltemporal.errors import MLTemporalError
 from mltemporal.settings import Settings
-from mltemporal.specs import HealthCheck, HealthState
+from mltemporal.specs.health import HealthCheck, HealthState
 
 PATIENCE_S = 15.0
 """How long a look may take."""

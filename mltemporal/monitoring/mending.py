@@ -13,15 +13,15 @@ import time
 from collections.abc import Awaitable, Callable
 
 from mltemporal import owner
-from mltemporal.database import Event, JobRow
+from mltemporal.database.jobs import Event, JobRow
 from mltemporal.errors import MLTemporalError
 from mltemporal.monitoring import processes, strays
 from mltemporal.monitoring.deeds import Deeds
 from mltemporal.monitoring.looking import secrets_of, without
 from mltemporal.monitoring.ownerless import Gone, asked_again, gone, of_another_temporal, startable
 from mltemporal.monitoring.surroundings import WorkersSession
-from mltemporal.specs import JobStatus
-from mltemporal.storage import Storage
+from mltemporal.specs.running import JobStatus
+from mltemporal.storage.content import Storage
 
 log = logging.getLogger("mltemporal.worker")
 

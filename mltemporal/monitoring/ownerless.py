@@ -11,7 +11,7 @@ from mltemporal.rewinding import starts_again
 if TYPE_CHECKING:
     from temporalio.client import Client
 
-    from mltemporal.database import JobRow
+    from mltemporal.database.jobs import JobRow
     from mltemporal.session import Session
 
 

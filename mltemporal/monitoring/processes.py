@@ -7,7 +7,8 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
-from mltemporal.database import Database, JobRow
+from mltemporal.database.engine import Database
+from mltemporal.database.jobs import JobRow
 from mltemporal.errors import MLTemporalError, NotFound
 from mltemporal.launchers.base import Launcher
 from mltemporal.monitoring.deeds import Deeds

@@ -16,7 +16,7 @@ from mltemporal.stack.overview import task_queue
 if TYPE_CHECKING:
     from temporalio.client import Client, Schedule
 
-    from mltemporal.database import Database
+    from mltemporal.database.engine import Database
 
 _ROUND_WITHIN = timedelta(minutes=30)
 _CATCH_UP = timedelta(seconds=30)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from mltemporal.database import Database
+from mltemporal.database.engine import Database
 from mltemporal.launchers.base import Launcher
 from mltemporal.session import Session
 from mltemporal.settings import Settings

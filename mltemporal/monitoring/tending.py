@@ -17,7 +17,7 @@ from mltemporal.monitoring.deeds import Deeds
 from mltemporal.monitoring.mending import Mender
 from mltemporal.monitoring.strays import running
 from mltemporal.monitoring.surroundings import WorkersSession
-from mltemporal.storage import Storage
+from mltemporal.storage.content import Storage
 
 log = logging.getLogger("mltemporal.worker")
 

@@ -20,7 +20,7 @@ from IPython.display import display, update_display
 from mltemporal.notebook.panel import Panel
 from mltemporal.notebook.picture import Picture
 from mltemporal.notebook.static import to_html, to_text
-from mltemporal.specs import JobStatus
+from mltemporal.specs.running import JobStatus
 from mltemporal.views import JobView
 
 if TYPE_CHECKING:

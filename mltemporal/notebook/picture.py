@@ -6,7 +6,7 @@ import math
 
 from mltemporal.curves import Curves, Line
 from mltemporal.notebook.pace import Pace
-from mltemporal.specs import JobStatus
+from mltemporal.specs.running import JobStatus
 from mltemporal.views import JobView
 from mltemporal.words import clean
 

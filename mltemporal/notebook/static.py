@@ -12,7 +12,7 @@ from time import time as _now
 
 from mltemporal.notebook import svg
 from mltemporal.notebook.picture import Picture
-from mltemporal.specs import JobStatus
+from mltemporal.specs.running import JobStatus
 from mltemporal.words import clean, duration, moment, number
 
 _TONES = {

@@ -14,7 +14,7 @@ from mltemporal.preparation.fitted import Fitted
 from mltemporal.preparation.naming import TEST
 from mltemporal.preparation.rows import Rows
 from mltemporal.preparation.sources import fitting, readable
-from mltemporal.specs import Shard
+from mltemporal.specs.data import Shard
 
 ROW_GROUP_ROWS = 120_000
 """Readers hold a row group's columns at once, so groups are kept small."""

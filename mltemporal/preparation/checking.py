@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from mltemporal import steps
-from mltemporal.code import CapturedCode
+from mltemporal.code.capturing import CapturedCode
 from mltemporal.errors import InvalidRequest
 from mltemporal.preparation.binding import bound, check_names, check_new, named, reads
 from mltemporal.preparation.compiling import fills, in_sql
@@ -19,7 +19,7 @@ from mltemporal.preparation.plan import Called, Plan, Transformed, in_words
 from mltemporal.preparation.sources import read_as, restored
 from mltemporal.preparation.state import State
 from mltemporal.preparation.types import arrow_type
-from mltemporal.specs import Column
+from mltemporal.specs.data import Column
 from mltemporal.steps import arguments
 
 

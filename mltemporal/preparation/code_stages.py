@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from mltemporal.code import CapturedCode
+from mltemporal.code.capturing import CapturedCode
 from mltemporal.code.shipping import installing_modules
 from mltemporal.code.versions import check_versions
 from mltemporal.errors import InvalidDataset, InvalidRequest, InvalidTrainer

@@ -20,7 +20,7 @@ from mltemporal.preparation.naming import ROW
 from mltemporal.preparation.passes import Passes
 from mltemporal.preparation.stages import pipeline
 from mltemporal.preparation.state import State
-from mltemporal.specs import Shard
+from mltemporal.specs.data import Shard
 
 
 def find_duplicates(passes: Passes, fitted: Fitted, place: int) -> Fitted:

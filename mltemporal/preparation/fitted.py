@@ -15,8 +15,9 @@ from mltemporal.errors import CorruptObject
 from mltemporal.preparation.code_stages import restored_code
 from mltemporal.preparation.plan import Plan
 from mltemporal.preparation.state import State, packed, unpacked
-from mltemporal.specs import ObjectRef, decode, encode
-from mltemporal.storage import Storage
+from mltemporal.specs.data import ObjectRef
+from mltemporal.specs.encoding import decode, encode
+from mltemporal.storage.content import Storage
 
 
 @dataclass(frozen=True, kw_only=True)

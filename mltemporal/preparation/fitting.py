@@ -32,7 +32,7 @@ from mltemporal.preparation.sources import restored, schema_of
 from mltemporal.preparation.splitting import MOST_CLASSES, coded
 from mltemporal.preparation.stages import pipeline, transformed_columns
 from mltemporal.preparation.state import State, packed
-from mltemporal.specs import Shard
+from mltemporal.specs.data import Shard
 
 _TRIED_BATCHES = 4
 """How many batches a function is tried on, to see the types that it returns."""

@@ -22,7 +22,7 @@ from mltemporal.preparation.naming import TEST
 from mltemporal.preparation.passes import Passes
 from mltemporal.preparation.stages import pipeline
 from mltemporal.preparation.state import State
-from mltemporal.specs import Shard
+from mltemporal.specs.data import Shard
 
 MOST_ONEHOT = 200
 MOST_ORDINAL = 100_000

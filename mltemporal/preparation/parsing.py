@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from mltemporal import steps
-from mltemporal.code import CapturedCode, capture
+from mltemporal.code.capturing import CapturedCode, capture
 from mltemporal.errors import InvalidRequest
 from mltemporal.preparation.naming import shown, unknown
 from mltemporal.preparation.plan import Called, Transformed

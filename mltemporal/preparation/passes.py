@@ -12,7 +12,7 @@ from mltemporal.preparation.engine import Engine
 from mltemporal.preparation.fitted import Fitted
 from mltemporal.preparation.rows import Rows
 from mltemporal.preparation.sources import readable
-from mltemporal.specs import Shard
+from mltemporal.specs.data import Shard
 
 T = TypeVar("T")
 Work = Callable[[Engine, Shard, Iterator[Any]], T]

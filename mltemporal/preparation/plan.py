@@ -10,11 +10,13 @@ from typing import Any, ClassVar
 import msgspec
 
 from mltemporal import steps
-from mltemporal.code import CapturedCode
+from mltemporal.code.capturing import CapturedCode
 from mltemporal.errors import CorruptObject
-from mltemporal.specs import Column, ObjectRef, TrainerRef, converted, decode, encode
+from mltemporal.specs.data import Column, ObjectRef
+from mltemporal.specs.encoding import converted, decode, encode
+from mltemporal.specs.request import TrainerRef
 from mltemporal.steps import Split, Step
-from mltemporal.storage import Storage
+from mltemporal.storage.content import Storage
 
 
 @dataclass(frozen=True, repr=False)

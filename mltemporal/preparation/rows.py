@@ -13,7 +13,7 @@ from mltemporal.preparation.fitted import Fitted
 from mltemporal.preparation.naming import ROW
 from mltemporal.preparation.sources import batches, read_as, stretch
 from mltemporal.preparation.stages import Pipeline, numbered, pipeline
-from mltemporal.specs import Shard
+from mltemporal.specs.data import Shard
 
 
 class Rows:

@@ -15,7 +15,7 @@ from mltemporal.dataset.shards import csv_schema, shard_batches
 from mltemporal.errors import InvalidDataset
 from mltemporal.preparation.engine import BATCH_ROWS, literal, quoted
 from mltemporal.preparation.naming import ROW
-from mltemporal.specs import Shard
+from mltemporal.specs.data import Shard
 
 
 def schema_of(files: Files) -> Any:

@@ -6,7 +6,7 @@ import base64
 from dataclasses import dataclass, field
 from typing import Any
 
-from mltemporal.specs import ObjectRef
+from mltemporal.specs.data import ObjectRef
 
 
 @dataclass(frozen=True, kw_only=True)

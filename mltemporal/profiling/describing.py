@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from mltemporal.profiling.kinds import NUMERIC, TIMES
 from mltemporal.profiling.profiles import QUANTILES, ColumnProfile, Histogram, Top
 from mltemporal.profiling.sampling import TEXT_KEPT
-from mltemporal.specs import Column
+from mltemporal.specs.data import Column
 
 if TYPE_CHECKING:
     import numpy as np

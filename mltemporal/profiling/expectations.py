@@ -10,7 +10,7 @@ from typing import Any
 
 from mltemporal.errors import InvalidRequest
 from mltemporal.profiling.kinds import KINDS, NUMERIC, TIMES, kind_of
-from mltemporal.specs import Column, Expectation
+from mltemporal.specs.data import Column, Expectation
 
 _KEYS = {
     "type": "type",

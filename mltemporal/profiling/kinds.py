@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from mltemporal.specs import Column
+from mltemporal.specs.data import Column
 
 KINDS = ("integer", "number", "text", "boolean", "date", "timestamp")
 """The kinds that can be asked for; everything else (lists, bytes, times of day …) is ``other``."""

@@ -12,7 +12,7 @@ from mltemporal.profiling.describing import cut, moment_text
 from mltemporal.profiling.expectations import check_fit, moment_of
 from mltemporal.profiling.kinds import TIMES
 from mltemporal.profiling.scanning import Scan, scanning, values_of
-from mltemporal.specs import Column, Expectation
+from mltemporal.specs.data import Column, Expectation
 
 _ALLOWED_SHOWN = 5
 

@@ -18,7 +18,7 @@ from mltemporal.dataset.shards import csv_schema, plan_shards, shard_batches
 from mltemporal.errors import InvalidDataset
 from mltemporal.profiling.kinds import NUMERIC, TIMES, columns_of, kind_of
 from mltemporal.profiling.sampling import RowSample
-from mltemporal.specs import Column
+from mltemporal.specs.data import Column
 
 if TYPE_CHECKING:
     import numpy as np

@@ -19,8 +19,9 @@ from typing import Any
 from mltemporal.errors import CorruptObject, MLTemporalError, NotFound
 from mltemporal.runtime import context, control, loops, reporting, stopping
 from mltemporal.runtime.context import Job
-from mltemporal.specs import ObjectRef, Rewind
-from mltemporal.storage import Storage
+from mltemporal.specs.data import ObjectRef
+from mltemporal.specs.orders import Rewind
+from mltemporal.storage.content import Storage
 
 __all__ = ["load", "on_stop", "save"]
 

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from mltemporal.errors import NotFound
-from mltemporal.specs import JobSpec, Rewind, decode, encode
-from mltemporal.specs.orders import REWINDS
-from mltemporal.storage import Storage
+from mltemporal.specs.encoding import decode, encode
+from mltemporal.specs.orders import REWINDS, Rewind
+from mltemporal.specs.request import JobSpec
+from mltemporal.storage.content import Storage
 
 JOB_VARIABLE = "MLTEMPORAL_JOB"
 """Environment variable that tells child processes of a job which job it is."""

@@ -17,9 +17,8 @@ from mltemporal.param_values import told_values
 from mltemporal.runtime import loops, stopping
 from mltemporal.runtime.context import Job
 from mltemporal.runtime.params import params
-from mltemporal.specs import Answer, Hears, Order, Orders
-from mltemporal.specs.orders import ORDERS
-from mltemporal.storage import Storage
+from mltemporal.specs.orders import ORDERS, Answer, Hears, Order, Orders
+from mltemporal.storage.content import Storage
 
 ALL = ("checkpoint_now", "stop_early", "set")
 _LOCAL_S = 0.2

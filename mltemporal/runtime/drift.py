@@ -15,7 +15,9 @@ from mltemporal.dataset.shards import opened_dataset, plan_shards, shard_batches
 from mltemporal.runtime import reporting
 from mltemporal.runtime.context import Job
 from mltemporal.runtime.predicting import PROBABILITY, is_taken
-from mltemporal.specs import Column, DatasetRef, InferenceSpec, ObjectRef, Shard, converted, decode, encode
+from mltemporal.specs.data import Column, DatasetRef, ObjectRef, Shard
+from mltemporal.specs.encoding import converted, decode, encode
+from mltemporal.specs.request import InferenceSpec
 
 if TYPE_CHECKING:
     from mltemporal.profiling.sketches import Sketch, SketchBuilder

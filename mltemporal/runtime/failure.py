@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from mltemporal.errors import MLTemporalError
-from mltemporal.specs import RunFailure
+from mltemporal.specs.results import RunFailure
 from mltemporal.words import shortened
 
 _OURS = str(Path(__file__).parents[1]) + "/"

@@ -20,7 +20,9 @@ from mltemporal.runtime import drift, reporting, sharding, stopping
 from mltemporal.runtime.context import Job
 from mltemporal.runtime.predicting import check_probabilities, is_taken
 from mltemporal.runtime.scoring import Setup, inference_of, model_of, output_of, packed, setup_note
-from mltemporal.specs import Column, ObjectRef, RunOutput, Scored, Shard, decode, encode
+from mltemporal.specs.data import Column, ObjectRef, Shard
+from mltemporal.specs.encoding import decode, encode
+from mltemporal.specs.results import RunOutput, Scored
 from mltemporal.storage.output import MANIFEST
 
 _WORK = "mltemporal.runtime.scoring:score_shard"

@@ -13,8 +13,9 @@ from mltemporal.runtime import context, control, packages, reporting, stopping
 from mltemporal.runtime.context import STORAGE_PATIENCE_S, Job
 from mltemporal.runtime.failure import failure_of, users_traceback
 from mltemporal.runtime.trainers import Trained, trainer_for
-from mltemporal.specs import ModelRef, ObjectRef, RunFailure, RunOutput
-from mltemporal.storage import Storage
+from mltemporal.specs.data import ModelRef, ObjectRef
+from mltemporal.specs.results import RunFailure, RunOutput
+from mltemporal.storage.content import Storage
 from mltemporal.words import shortened
 
 _FEATURES_BYTES = 128 << 10

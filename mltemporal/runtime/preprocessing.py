@@ -14,28 +14,21 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from mltemporal import specs
 from mltemporal.dataset.files import Files, find_files
 from mltemporal.dataset.reading import shape_of
 from mltemporal.dataset.shards import opened_dataset, plan_shards
 from mltemporal.errors import CorruptObject, InvalidDataset
 from mltemporal.runtime import reporting, sharding
 from mltemporal.runtime.context import STORAGE_PATIENCE_S, Job
-from mltemporal.specs import (
-    Column,
-    DatasetRef,
-    MadeDataset,
-    ObjectRef,
-    PreparationSpec,
-    Prepared,
-    RunOutput,
-    Shard,
-)
+from mltemporal.specs.data import Column, DatasetRef, ObjectRef, Shard
+from mltemporal.specs.encoding import decode, encode
+from mltemporal.specs.request import PreparationSpec
+from mltemporal.specs.results import MadeDataset, Prepared, RunOutput
 from mltemporal.storage.output import MANIFEST, Output
 
 if TYPE_CHECKING:
-    from mltemporal.preparation import Fitted
-    from mltemporal.profiling import Profile
+    from mltemporal.preparation.fitted import Fitted
+    from mltemporal.profiling.profiles import Profile
 
 _MEMORY_MIB = 768
 """What the engine may hold in one process before it spills to disk."""
@@ -48,7 +41,7 @@ def run(job: Job) -> RunOutput | None:
         InvalidDataset: a row does not parse, or what came out is not as expected.
         InvalidRequest: the output is taken.
     """
-    from mltemporal.preparation import Plan
+    from mltemporal.preparation.plan import Plan
 
     spec = _spec(job)
     with opened_dataset(job.spec.dataset, job.storage) as files:
@@ -87,7 +80,7 @@ def _looked_at(job: Job, files: Files) -> RunOutput:
     """Only profile and check: without steps the dataset is what came in, and nothing is copied."""
     profile = _once(job, "profile", "profiling the dataset", lambda: _profile(job, files))
     _check_expectations(job, files, "dataset")
-    rows = specs.decode(job.storage.get_bytes(profile), _Rows).rows
+    rows = decode(job.storage.get_bytes(profile), _Rows).rows
     ref = replace(job.spec.dataset, rows=rows, name=job.spec.name)
     made = MadeDataset(part="dataset", ref=ref, profile=profile)
     return RunOutput(
@@ -106,7 +99,7 @@ class _Rows:
 
 def apply(job: Job, shard: Shard) -> dict[str, Any]:
     """Apply the fitted steps to a shard, and write a parquet file for each part."""
-    from mltemporal.preparation import apply_shard
+    from mltemporal.preparation.applying import apply_shard
 
     ref = job.storage.get_note(job.key, _noted(job, "fitted"), ObjectRef)
     assert ref is not None
@@ -176,7 +169,7 @@ def _profile(job: Job, files: Files) -> ObjectRef:
 
 
 def _profiled(job: Job, files: Files) -> Profile:
-    from mltemporal.profiling import profile
+    from mltemporal.profiling.measuring import profile
 
     there = job.spec.target in shape_of(files, count=False).schema.names  # or the steps will make it
     with _scratch() as scratch:
@@ -190,11 +183,12 @@ def _profiled(job: Job, files: Files) -> Profile:
 
 
 def _stored(job: Job, profile: Profile) -> ObjectRef:
-    return job.storage.put_bytes(specs.encode(profile).encode(), format="json")
+    return job.storage.put_bytes(encode(profile).encode(), format="json")
 
 
 def _fit(job: Job, files: Files, shards: Sequence[Shard]) -> ObjectRef:
-    from mltemporal.preparation import Plan, fit
+    from mltemporal.preparation.fitting import fit
+    from mltemporal.preparation.plan import Plan
 
     plan = Plan.load(_spec(job).plan, job.storage)
     with _scratch() as scratch:
@@ -214,7 +208,7 @@ def _fit(job: Job, files: Files, shards: Sequence[Shard]) -> ObjectRef:
 @lru_cache(maxsize=1)
 def _loaded(job: Job, ref: ObjectRef) -> Fitted:
     """The fitted steps, loaded once a process."""
-    from mltemporal.preparation import Fitted
+    from mltemporal.preparation.fitted import Fitted
 
     return Fitted.load(ref, job.storage)
 
@@ -250,7 +244,7 @@ def _made(job: Job, part: str, done: Sequence[dict[str, Any]]) -> MadeDataset:
 
 
 def _check_expectations(job: Job, files: Files, part: str) -> None:
-    from mltemporal.profiling import broken_expectations
+    from mltemporal.profiling.meeting import broken_expectations
 
     with _scratch() as scratch:
         broken = broken_expectations(
@@ -291,4 +285,4 @@ def _finish(job: Job, made: Sequence[MadeDataset], done: Sequence[dict[str, Any]
         "source": job.spec.dataset.fingerprint,
         "parts": {each.part: {"rows": each.ref.rows, "files": len(done)} for each in made},
     }
-    _output(job).write_text(MANIFEST, specs.encode(manifest))
+    _output(job).write_text(MANIFEST, encode(manifest))

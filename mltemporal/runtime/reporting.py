@@ -22,7 +22,7 @@ from mltemporal.errors import InvalidRequest
 from mltemporal.progress import MAX_NAME_LENGTH, format_line
 from mltemporal.runtime import context, control, loops
 from mltemporal.runtime.throttle import Throttle
-from mltemporal.specs import ObjectRef
+from mltemporal.specs.data import ObjectRef
 from mltemporal.words import shortened
 
 _MAX_TEXT_LENGTH = 600  # six bytes a character in JSON at worst, so that a line holds it

@@ -17,7 +17,8 @@ from mltemporal.model_files import load_model
 from mltemporal.runtime import drift, sharding
 from mltemporal.runtime.context import STORAGE_PATIENCE_S, Job
 from mltemporal.runtime.predicting import features_in, predictions
-from mltemporal.specs import InferenceSpec, Shard
+from mltemporal.specs.data import Shard
+from mltemporal.specs.request import InferenceSpec
 from mltemporal.storage.hashing import sha256_of
 from mltemporal.storage.output import Output
 
@@ -115,7 +116,7 @@ def score(job: Job, batch: Any) -> Scored:
     pipeline = _pipeline(job)
     table = batch
     if pipeline is not None:
-        from mltemporal.preparation import transform
+        from mltemporal.preparation.transforming import transform
 
         table = transform(pipeline, batch)
     frame = features_in(table.to_pandas(), spec.model.features, spec.model.target)
@@ -163,7 +164,7 @@ def _pipeline(job: Job) -> Any:
     ref = inference_of(job).pipeline
     if ref is None:
         return None
-    from mltemporal.preparation import Fitted
+    from mltemporal.preparation.fitted import Fitted
 
     return Fitted.load(ref, job.storage)
 

@@ -18,7 +18,8 @@ from mltemporal.runtime.cores import thread_variables
 from mltemporal.runtime.failure import FailedElsewhere
 from mltemporal.runtime.shard_process import Told
 from mltemporal.runtime.shard_progress import REPORT_EVERY_S, Rows
-from mltemporal.specs import Shard, decode, encode
+from mltemporal.specs.data import Shard
+from mltemporal.specs.encoding import decode, encode
 
 Done = Callable[[Shard, dict[str, Any]], None]
 

@@ -20,7 +20,9 @@ from mltemporal.runtime import context, parent, reporting, stopping
 from mltemporal.runtime.context import Job
 from mltemporal.runtime.failure import failure_of
 from mltemporal.runtime.shard_progress import advancing
-from mltemporal.specs import RunFailure, Shard, decode, encode
+from mltemporal.specs.data import Shard
+from mltemporal.specs.encoding import decode, encode
+from mltemporal.specs.results import RunFailure
 
 ShardWork = Callable[[Job, Shard], dict[str, Any]]
 

@@ -25,7 +25,8 @@ from mltemporal.runtime.cores import cores, threads
 from mltemporal.runtime.shard_pool import ShardPool
 from mltemporal.runtime.shard_process import do_shard, note_of, work_named
 from mltemporal.runtime.shard_progress import Rows, advance, advancing
-from mltemporal.specs import Shard, encode
+from mltemporal.specs.data import Shard
+from mltemporal.specs.encoding import encode
 
 __all__ = ["advance", "await_note", "cores", "dataset_of", "run_shards", "threads"]
 

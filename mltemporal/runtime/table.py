@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mltemporal.dataset import load
+from mltemporal.dataset.loading import load
 from mltemporal.runtime import reporting
 from mltemporal.runtime.context import Job
 

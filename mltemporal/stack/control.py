@@ -142,7 +142,7 @@ def _stop_older(settings: Settings, files: StackFiles, older: StackState) -> Non
 
 
 def _live_jobs(settings: Settings) -> int:
-    from mltemporal.database import Database
+    from mltemporal.database.engine import Database
 
     database = Database.open(settings.database_url)
     try:
@@ -162,7 +162,7 @@ def _temporal(settings: Settings) -> str:
 
 def _start(settings: Settings, files: StackFiles, worker_command: Sequence[str] | None) -> None:
     """Check what can be checked where the errors are seen, then start a supervisor."""
-    from mltemporal.database import Database
+    from mltemporal.database.engine import Database
     from mltemporal.stack.server import find_binary
 
     Database.prepare(settings.database_url)

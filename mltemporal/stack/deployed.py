@@ -11,7 +11,7 @@ import msgspec
 
 from mltemporal.errors import StackError
 from mltemporal.settings import Settings
-from mltemporal.specs import decode, encode
+from mltemporal.specs.encoding import decode, encode
 from mltemporal.stack.home import StackFiles
 from mltemporal.stack.logs import tail
 from mltemporal.stack.process import ProcessId

@@ -99,7 +99,7 @@ def stack(settings: Settings) -> str:
 
 def database(settings: Settings) -> str:
     """A round trip to the database, and its schema."""
-    from mltemporal.database import Database
+    from mltemporal.database.engine import Database
 
     opened = Database.open(settings.database_url)
     try:
@@ -110,7 +110,7 @@ def database(settings: Settings) -> str:
 
 def storage(settings: Settings) -> str:
     """Whether the storage takes, gives back and removes a small object."""
-    from mltemporal.storage import Storage
+    from mltemporal.storage.content import Storage
 
     Storage(settings.storage_url).check()
     return f"{settings.storage_url} writes, reads and removes"

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from mltemporal.errors import InvalidRequest, MLTemporalError, NotFound, ServiceUnavailable
 from mltemporal.settings import ClusterSettings, Settings
-from mltemporal.specs import DatasetRef, JobSpec, PodOptions, TrainerRef
+from mltemporal.specs.data import DatasetRef
+from mltemporal.specs.request import JobSpec, PodOptions, TrainerRef
 from mltemporal.stack.asking import within
 
 if TYPE_CHECKING:

@@ -82,7 +82,7 @@ def queues(settings: Settings) -> dict[str, str]:
     Raises:
         ServiceUnavailable: the database, whose id is part of their names, does not answer.
     """
-    from mltemporal.database import Database
+    from mltemporal.database.engine import Database
 
     database = Database.open(settings.database_url)
     try:

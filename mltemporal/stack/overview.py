@@ -14,7 +14,7 @@ from mltemporal.stack.home import home_id
 from mltemporal.words import one_line
 
 if TYPE_CHECKING:
-    from mltemporal.database import Database
+    from mltemporal.database.engine import Database
     from mltemporal.database.workers import WorkerInfo
 
 
@@ -150,7 +150,7 @@ def task_queue(settings: Settings, database: Database, backend: str = "local") -
 
 
 def _workers(settings: Settings) -> tuple[str, tuple[WorkerInfo, ...]]:
-    from mltemporal.database import Database
+    from mltemporal.database.engine import Database
 
     database = Database.open(settings.database_url)
     try:

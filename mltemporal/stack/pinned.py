@@ -17,7 +17,7 @@ def check_nothing_pinned(settings: Settings, older: StackState) -> None:
     """
 
     async def ask() -> int:
-        from mltemporal.database import Database
+        from mltemporal.database.engine import Database
         from mltemporal.deployments.calls import Deployment, deployment_name
         from mltemporal.stack.connection import connect
         from mltemporal.stack.overview import task_queue

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from temporalio.common import TypedSearchAttributes
     from temporalio.service import RPCError
 
-    from mltemporal.database import JobRow
+    from mltemporal.database.jobs import JobRow
 
 NAMES = {"MltemporalJob": "Int", "MltemporalKind": "Keyword", "MltemporalBackend": "Keyword"}
 """Name and type, by Temporal's words."""

@@ -24,7 +24,8 @@ from typing import Any, TypeVar
 import msgspec
 
 from mltemporal.errors import CorruptObject, InvalidRequest, MLTemporalError, NotFound, ServiceUnavailable
-from mltemporal.specs import ObjectRef, decode, encode
+from mltemporal.specs.data import ObjectRef
+from mltemporal.specs.encoding import decode, encode
 from mltemporal.storage.hashing import sha256_of
 from mltemporal.storage.places import place_of
 from mltemporal.storage.telling import told

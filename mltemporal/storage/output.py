@@ -20,7 +20,7 @@ from pathlib import Path
 import msgspec
 
 from mltemporal.errors import CorruptObject, InvalidRequest, ServiceUnavailable
-from mltemporal.specs import decode, encode
+from mltemporal.specs.encoding import decode, encode
 from mltemporal.storage.places import place_of
 from mltemporal.storage.telling import told
 

@@ -6,7 +6,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
 
 LAUNCH = """
 from mltemporal.notebook.presenter import NotebookPresenter
-from mltemporal.specs import JobStatus
+from mltemporal.specs.running import JobStatus
 from mltemporal.testing.scripted_job import ScriptedJob, life
 presenter = NotebookPresenter()
 job = ScriptedJob(life({steps}, {more}), beat_s=0.1)

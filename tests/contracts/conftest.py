@@ -6,10 +6,11 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from mltemporal.code import Script, capture
-from mltemporal.dataset import inspect
-from mltemporal.specs import JobSpec
-from mltemporal.storage import Storage
+from mltemporal.code.capturing import capture
+from mltemporal.code.script import Script
+from mltemporal.dataset.checking import inspect
+from mltemporal.specs.request import JobSpec
+from mltemporal.storage.content import Storage
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import pytest
 
 from mltemporal.errors import NotFound
 from mltemporal.launchers.base import Launcher, Phase, Sighting
-from mltemporal.specs import JobSpec
+from mltemporal.specs.request import JobSpec
 
 MakeSpec = Callable[[str], JobSpec]
 """Makes a job of a Python script's text."""

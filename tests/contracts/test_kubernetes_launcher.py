@@ -14,8 +14,8 @@ from mltemporal.launchers.base import Phase
 from mltemporal.launchers.kubernetes.launcher import KubernetesLauncher
 from mltemporal.launchers.kubernetes.manifest import deadline_s
 from mltemporal.settings import ClusterSettings
-from mltemporal.specs import PodOptions, Resources, SecretRef
-from mltemporal.storage import Storage
+from mltemporal.specs.request import PodOptions, Resources, SecretRef
+from mltemporal.storage.content import Storage
 
 OWNER = "0a1b2c3d"
 

@@ -13,14 +13,14 @@ from mltemporal.errors import InvalidRequest
 from mltemporal.launchers import keeper
 from mltemporal.launchers.base import Phase
 from mltemporal.launchers.local import KernelContext, LocalLauncher
-from mltemporal.specs import PodOptions, Resources, SecretRef
+from mltemporal.specs.request import PodOptions, Resources, SecretRef
 
 WORKER = """
 import asyncio, sys
 from pathlib import Path
 from mltemporal.launchers.local import LocalLauncher
-from mltemporal.storage import Storage
-from mltemporal.specs import JobSpec
+from mltemporal.storage.content import Storage
+from mltemporal.specs.request import JobSpec
 
 async def work(home, url, *keys):
     launcher = LocalLauncher(Path(home), url, max_jobs=2)

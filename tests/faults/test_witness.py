@@ -9,7 +9,7 @@ from faults.tasks import witnessed
 
 from mltemporal.runtime import context
 from mltemporal.runtime.context import Job
-from mltemporal.storage import Storage
+from mltemporal.storage.content import Storage
 
 
 def attempt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 from unit.launchers.kubernetes import objects
 
-from mltemporal.dataset import inspect
+from mltemporal.dataset.checking import inspect
 from mltemporal.errors import InvalidRequest, MLTemporalError
 from mltemporal.launchers.folder import ProcessFolder
 from mltemporal.launchers.kubernetes.diagnosis import sighting
@@ -26,9 +26,12 @@ from mltemporal.preparation.expressions import check_expression
 from mltemporal.preparation.parsing import written
 from mltemporal.progress import Line, format_line, is_file_name, parse_line
 from mltemporal.settings import load_settings
-from mltemporal.specs import JobSpec, ObjectRef, RunFailure, RunOutput, decode, encode
+from mltemporal.specs.data import ObjectRef
+from mltemporal.specs.encoding import decode, encode
+from mltemporal.specs.request import JobSpec
+from mltemporal.specs.results import RunFailure, RunOutput
 from mltemporal.stack.record import read_state
-from mltemporal.storage import Storage
+from mltemporal.storage.content import Storage
 from mltemporal.storage.output import OWNER, Output
 from mltemporal.views import Point
 from mltemporal.words import clean
@@ -55,7 +58,7 @@ class _Record:
         self.batches: list[Any] = []
 
     def said(self, *_: object) -> Any:
-        from mltemporal.database import Said
+        from mltemporal.database.progress import Said
 
         return Said()
 

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 
 import mltemporal
 from mltemporal import background, session, stack
-from mltemporal.database import Database
+from mltemporal.database.engine import Database
 from mltemporal.database.tables import metadata
 from mltemporal.handles import TrainingJob
 from mltemporal.launchers.folder import ProcessFolder

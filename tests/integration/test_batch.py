@@ -13,8 +13,8 @@ import pytest
 
 import mltemporal
 from mltemporal import stack, steps
-from mltemporal.specs import ObjectRef
-from mltemporal.storage import Storage
+from mltemporal.specs.data import ObjectRef
+from mltemporal.storage.content import Storage
 
 
 @pytest.fixture

@@ -10,7 +10,8 @@ from sklearn.linear_model import LogisticRegression
 import mltemporal
 from mltemporal import session
 from mltemporal.errors import InvalidRequest
-from mltemporal.specs import ObjectRef, decode
+from mltemporal.specs.data import ObjectRef
+from mltemporal.specs.encoding import decode
 
 
 def test_the_log_is_followed_to_its_end(world: Any, table: pd.DataFrame) -> None:

@@ -14,7 +14,7 @@ from sklearn.linear_model import LogisticRegression
 
 import mltemporal
 from mltemporal.errors import InvalidRequest, JobCancelled, JobFailed, NotFound
-from mltemporal.specs import JobStatus
+from mltemporal.specs.running import JobStatus
 
 # Trainers
 

@@ -16,7 +16,7 @@ from mltemporal import background, session, stack
 from mltemporal.database.tables import attempts
 from mltemporal.errors import InvalidRequest, JobCancelled, JobFailed
 from mltemporal.settings import Settings, load_settings
-from mltemporal.specs import JobStatus
+from mltemporal.specs.running import JobStatus
 
 TABLE = pd.DataFrame({"x": np.arange(400.0), "y": (np.arange(400) >= 200).astype(int)})
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import mltemporal
-from mltemporal.specs import JobStatus
+from mltemporal.specs.running import JobStatus
 
 KERNEL = """
 import os, signal, sys, time

@@ -8,7 +8,7 @@ import pytest
 import mltemporal
 from mltemporal import owner, restarting, watching
 from mltemporal.errors import ServiceUnavailable
-from mltemporal.specs import JobStatus
+from mltemporal.specs.running import JobStatus
 
 
 def test_a_dry_run_starts_nothing_and_leaves_nothing(world: Any, table: pd.DataFrame) -> None:

@@ -11,7 +11,7 @@ from services.postgres import PostgresServer
 import mltemporal
 from mltemporal import session, stack
 from mltemporal.settings import Settings, load_settings
-from mltemporal.specs import JobStatus
+from mltemporal.specs.running import JobStatus
 
 
 @pytest.fixture

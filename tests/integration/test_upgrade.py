@@ -14,7 +14,7 @@ from mltemporal.deployments.build import build_id
 from mltemporal.errors import VersionMismatch
 from mltemporal.handles import TrainingJob
 from mltemporal.settings import Settings
-from mltemporal.specs import JobStatus
+from mltemporal.specs.running import JobStatus
 
 STEPS = 30
 

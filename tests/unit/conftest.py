@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from mltemporal.database import Database
+from mltemporal.database.engine import Database
 
 
 @pytest.fixture(scope="session")

@@ -26,11 +26,15 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 from traitlets.config import Config
 
-from mltemporal.code import Script, capture, capturing, check_environment, restore
+from mltemporal.code import capturing
+from mltemporal.code.capturing import capture
 from mltemporal.code.modules import own_modules
+from mltemporal.code.restoring import restore
+from mltemporal.code.script import Script
+from mltemporal.code.versions import check_environment
 from mltemporal.errors import InvalidTrainer, VersionMismatch
-from mltemporal.specs import TrainerRef
-from mltemporal.storage import Storage
+from mltemporal.specs.request import TrainerRef
+from mltemporal.storage.content import Storage
 
 
 @pytest.fixture
@@ -79,9 +83,9 @@ def run_elsewhere(ref: TrainerRef, storage: Storage, folder: Path, data: object 
     program = f"""
         import sys
         import msgspec
-        from mltemporal.code import restore
-        from mltemporal.specs import TrainerRef
-        from mltemporal.storage import Storage
+        from mltemporal.code.restoring import restore
+        from mltemporal.specs.request import TrainerRef
+        from mltemporal.storage.content import Storage
         ref = msgspec.json.decode(sys.argv[1], type=TrainerRef)
         function, params = restore(ref, Storage({storage.url!r}))
         print(function({data!r}, **params))
@@ -516,7 +520,7 @@ def test_parameters_change_the_fingerprint() -> None:
 def test_another_process_finds_the_same_fingerprint() -> None:
     program = (
         "from IPython.core.interactiveshell import InteractiveShell\n"
-        "from mltemporal.code import capture\n"
+        "from mltemporal.code.capturing import capture\n"
         f"shell = InteractiveShell()\nshell.run_cell({CELL!r})\n"
         "import sklearn.linear_model, pandas\n"
         "frame = pandas.DataFrame({'a': [1, 2], 'b': ['x', None]})\n"

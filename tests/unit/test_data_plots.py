@@ -5,7 +5,8 @@ import pytest
 from mltemporal.plots.drift import plot_drift
 from mltemporal.plots.lineage import LineageEdge, LineageNode, plot_lineage
 from mltemporal.plots.profile import plot_profile
-from mltemporal.profiling import ColumnDrift, ColumnProfile, Drift, Histogram, Profile, Top
+from mltemporal.profiling.drift import ColumnDrift, Drift
+from mltemporal.profiling.profiles import ColumnProfile, Histogram, Profile, Top
 
 
 def titles(figure):

@@ -11,9 +11,12 @@ import pytest
 from sklearn import datasets as sklearn_datasets
 from sklearn.utils import Bunch
 
-from mltemporal.dataset import check_target, files, inspect, load, local_path, validate
+from mltemporal.dataset import files
+from mltemporal.dataset.checking import check_target, inspect
+from mltemporal.dataset.loading import load, local_path
+from mltemporal.dataset.validating import validate
 from mltemporal.errors import CorruptObject, InvalidDataset, NotFound
-from mltemporal.storage import Storage
+from mltemporal.storage.content import Storage
 
 
 @pytest.fixture

@@ -7,7 +7,8 @@ import yaml
 
 from mltemporal.launchers.kubernetes.manifest import job_manifest
 from mltemporal.settings import ClusterSettings, load_settings
-from mltemporal.specs import DatasetRef, JobSpec, PodOptions, TrainerRef
+from mltemporal.specs.data import DatasetRef
+from mltemporal.specs.request import JobSpec, PodOptions, TrainerRef
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 

@@ -70,7 +70,7 @@ def test_the_names_that_editors_see_are_those_that_are_loaded() -> None:
 
 def test_the_names_that_editors_see_come_from_where_they_are_loaded() -> None:
     loaded = {name: f"mltemporal.{module}" for name, module in mltemporal._HOME.items()}
-    assert imported_for_types() == {**loaded, "steps": "mltemporal"}
+    assert imported_for_types() == {**loaded, "checkpoint": "mltemporal.runtime", "steps": "mltemporal"}
 
 
 @pytest.mark.parametrize("name", SURFACE)

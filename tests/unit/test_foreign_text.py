@@ -11,33 +11,29 @@ from xml.etree import ElementTree
 import pandas as pd
 import pytest
 
-from mltemporal import plots
 from mltemporal.cli.runs import describe, table
 from mltemporal.curves import Curves
-from mltemporal.database import JobRow
+from mltemporal.database.jobs import JobRow
 from mltemporal.errors import JobFailed, NotFound
 from mltemporal.monitoring.board import HealthBoard
 from mltemporal.notebook.picture import Picture
 from mltemporal.notebook.static import to_html, to_text
 from mltemporal.plots.health import plot_health
-from mltemporal.profiling import ColumnDrift, ColumnProfile, Drift, Profile, Top
+from mltemporal.plots.metrics import plot_comparison, plot_metrics
+from mltemporal.plots.runs import plot_history
+from mltemporal.plots.timeline import plot_timeline
+from mltemporal.profiling.drift import ColumnDrift, Drift
+from mltemporal.profiling.profiles import ColumnProfile, Profile, Top
 from mltemporal.results import Artifacts, StoredFile, TrainingResult
 from mltemporal.runs import RunHistory, jobs_frame
-from mltemporal.specs import (
-    Artifact,
-    Column,
-    DatasetRef,
-    HealthCheck,
-    HealthState,
-    JobSpec,
-    JobStatus,
-    ObjectRef,
-    TrainerRef,
-)
-from mltemporal.specs import TrainingResult as Recorded
+from mltemporal.specs.data import Artifact, Column, DatasetRef, ObjectRef
+from mltemporal.specs.health import HealthCheck, HealthState
+from mltemporal.specs.request import JobSpec, TrainerRef
+from mltemporal.specs.results import TrainingResult as Recorded
+from mltemporal.specs.running import JobStatus
 from mltemporal.stack.doctor import Check
 from mltemporal.stack.overview import StackStatus
-from mltemporal.storage import Storage
+from mltemporal.storage.content import Storage
 from mltemporal.views import JobView, Point
 from mltemporal.words import clean, markdown, one_line
 
@@ -294,10 +290,10 @@ def test_figures_draw_every_name_as_text(nasty: str) -> None:
     )
     runs = RunHistory(None, [a_row(nasty)]).frame  # type: ignore[arg-type]
     for figure in (
-        plots.plot_metrics(reports),
-        plots.plot_comparison({nasty: reports}, reports.columns[3]),
-        plots.plot_history(runs, runs.columns[-1]),
-        plots.plot_timeline(events),
+        plot_metrics(reports),
+        plot_comparison({nasty: reports}, reports.columns[3]),
+        plot_history(runs, runs.columns[-1]),
+        plot_timeline(events),
         plot_health(rounds),
     ):
         check_svg(figure)
@@ -312,7 +308,7 @@ def test_temporal_shows_a_name_as_it_is(nasty: str) -> None:
 def test_many_metrics_make_a_picture_of_some() -> None:
     at = pd.Timestamp("2026-11-23", tz="UTC")
     frame = pd.DataFrame({"step": [1], "attempt": 1, "time": at, **{f"m{i}": [1.0] for i in range(300)}})
-    figure = plots.plot_metrics(frame)
+    figure = plot_metrics(frame)
     assert 40 == len(figure.axes)
     assert "the first 40 of 300 charts" == figure.get_suptitle()
 

@@ -13,8 +13,8 @@ from sklearn.preprocessing import FunctionTransformer
 from mltemporal.encoder import TableEncoder
 from mltemporal.errors import CorruptObject, InvalidRequest, InvalidTrainer
 from mltemporal.model_files import load_model, load_object, save_model
-from mltemporal.specs import ModelRef
-from mltemporal.storage import Storage
+from mltemporal.specs.data import ModelRef
+from mltemporal.storage.content import Storage
 
 
 @pytest.fixture

@@ -1,7 +1,9 @@
 import pandas as pd
 import pytest
 
-from mltemporal.plots import plot_comparison, plot_history, plot_metrics, plot_timeline
+from mltemporal.plots.metrics import plot_comparison, plot_metrics
+from mltemporal.plots.runs import plot_history
+from mltemporal.plots.timeline import plot_timeline
 
 START = pd.Timestamp("2026-11-23 12:00", tz="UTC")
 

@@ -3,7 +3,7 @@
 import pytest
 
 from mltemporal.progress import MAX_LINE_BYTES, PREFIX, Line, format_line, is_file_name, parse_line
-from mltemporal.specs import ObjectRef
+from mltemporal.specs.data import ObjectRef
 
 
 def test_a_report_comes_back_as_it_went() -> None:

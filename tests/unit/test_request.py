@@ -10,7 +10,7 @@ import pytest
 
 from mltemporal import request
 from mltemporal.errors import InvalidRequest
-from mltemporal.specs import PodOptions, Resources, SecretRef
+from mltemporal.specs.request import PodOptions, Resources, SecretRef
 
 
 def refusal(call: Any, *args: Any, **kwargs: Any) -> tuple[str, str]:

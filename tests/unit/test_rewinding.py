@@ -1,8 +1,8 @@
 """Which reports make one curve after attempts and rewinds, and how rewinds are told."""
 
-from mltemporal.database import Event
+from mltemporal.database.jobs import Event
 from mltemporal.rewinding import holding, rewind_of, rewinds_of, undone, words_of
-from mltemporal.specs import Rewind
+from mltemporal.specs.orders import Rewind
 from mltemporal.views import Point
 
 

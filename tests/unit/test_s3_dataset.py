@@ -14,11 +14,14 @@ import pytest
 from services.s3 import S3Server
 from services.s3_faults import scripted
 
-from mltemporal.dataset import inspect, load, validate
+from mltemporal.dataset.checking import inspect
 from mltemporal.dataset.files import find_files
+from mltemporal.dataset.loading import load
 from mltemporal.dataset.reading import read_all, read_column, read_head
+from mltemporal.dataset.validating import validate
 from mltemporal.errors import InvalidDataset, ServiceUnavailable
-from mltemporal.storage import Storage, s3_file
+from mltemporal.storage import s3_file
+from mltemporal.storage.content import Storage
 
 Put = Callable[[str, bytes], None]
 

@@ -7,7 +7,7 @@ PROGRAM = """
 import sys
 {imports}
 from mltemporal.scoring import find_model
-from mltemporal.storage import Storage
+from mltemporal.storage.content import Storage
 
 class Scaled:
     def __init__(self, by):

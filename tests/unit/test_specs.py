@@ -5,56 +5,47 @@ import inspect
 import json
 import subprocess
 import sys
+from importlib import import_module
+from pkgutil import iter_modules
 
 import msgspec
 import pytest
 
 from mltemporal import specs
-from mltemporal.specs import (
-    Answer,
+from mltemporal.specs.data import (
     Artifact,
-    Attempt,
-    Carried,
     Column,
-    Command,
     DatasetFacts,
     DatasetRef,
     Expectation,
-    HealthCheck,
-    HealthState,
-    Hears,
-    InferenceResult,
-    InferenceSpec,
-    JobPlan,
-    JobSpec,
-    JobStatus,
-    MadeDataset,
-    Mended,
     ModelRef,
-    Notice,
     ObjectRef,
-    Order,
-    Orders,
-    Outcome,
+    Shard,
+)
+from mltemporal.specs.encoding import decode, encode
+from mltemporal.specs.health import HealthCheck, HealthState, Mended, Notice, Round
+from mltemporal.specs.orders import Answer, Extended, Hears, Order, Orders, Rewind
+from mltemporal.specs.request import (
+    InferenceSpec,
+    JobSpec,
     PodOptions,
     PreparationSpec,
+    Resources,
+    SecretRef,
+    TrainerRef,
+)
+from mltemporal.specs.results import (
+    InferenceResult,
+    MadeDataset,
+    Outcome,
     Prepared,
     PreprocessingResult,
-    Progress,
-    Resources,
-    Rewind,
-    Round,
     RunFailure,
     RunOutput,
     Scored,
-    SecretRef,
-    Shard,
-    TrainerRef,
     TrainingResult,
-    WorkflowState,
-    decode,
-    encode,
 )
+from mltemporal.specs.running import Attempt, Carried, Command, JobPlan, JobStatus, Progress, WorkflowState
 
 OBJECT = ObjectRef(sha256="ab" * 32, size_bytes=7, format="parquet")
 DATASET = DatasetRef(
@@ -135,6 +126,7 @@ EXAMPLES = (
     ),
     Notice(job_id=7),
     Round(checks=8, problems=("disk",), notice=Notice(text="disk is red")),
+    Extended(timeout_s=90.0, attempt=2),
     Mended(deeds=1, notices=(Notice(job_id=7),)),
 )
 
@@ -145,7 +137,8 @@ def test_it_comes_back_as_it_went(value: object) -> None:
 
 
 def test_every_spec_has_an_example_here() -> None:
-    kinds = {kind for _, kind in inspect.getmembers(specs, dataclasses.is_dataclass)}
+    modules = (import_module(f"mltemporal.specs.{found.name}") for found in iter_modules(specs.__path__))
+    kinds = {kind for module in modules for _, kind in inspect.getmembers(module, dataclasses.is_dataclass)}
     assert kinds == {type(value) for value in EXAMPLES}
 
 
@@ -188,7 +181,9 @@ def test_the_words_of_a_status_are_those_that_users_were_told() -> None:
 def test_threads_that_decode_a_kind_for_the_first_time_at_once_all_get_it() -> None:
     program = (
         "import sys, threading\n"
-        "from mltemporal.specs import DatasetRef, JobSpec, TrainerRef, decode, encode\n"
+        "from mltemporal.specs.data import DatasetRef\n"
+        "from mltemporal.specs.encoding import decode, encode\n"
+        "from mltemporal.specs.request import JobSpec, TrainerRef\n"
         "dataset = DatasetRef(fingerprint='', rows=1, columns=())\n"
         "trainer = TrainerRef(kind='baseline', label='b')\n"
         "text = encode(JobSpec(key='training-1', name='x', dataset=dataset, trainer=trainer))\n"

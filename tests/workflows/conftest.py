@@ -19,14 +19,17 @@ from temporalio.client import Client, WorkflowHandle, WorkflowUpdateFailedError
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Worker
 
-from mltemporal.code import Script, capture
-from mltemporal.database import Database, JobRow
-from mltemporal.dataset import inspect
+from mltemporal.code.capturing import capture
+from mltemporal.code.script import Script
+from mltemporal.database.engine import Database
+from mltemporal.database.jobs import JobRow
+from mltemporal.dataset.checking import inspect
 from mltemporal.launchers.folder import ProcessFolder
 from mltemporal.launchers.local import KernelContext, LocalLauncher
 from mltemporal.settings import Settings, load_settings
-from mltemporal.specs import Command, JobSpec
-from mltemporal.storage import Storage
+from mltemporal.specs.request import JobSpec
+from mltemporal.specs.running import Command
+from mltemporal.storage.content import Storage
 from mltemporal.version import __version__
 from mltemporal.worker import running_worker
 

@@ -18,7 +18,7 @@ from temporalio.worker import (
     Interceptor,
 )
 
-from mltemporal.database import Database
+from mltemporal.database.engine import Database
 from mltemporal.settings import load_settings
 from mltemporal.worker import running_worker
 

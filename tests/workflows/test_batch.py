@@ -9,12 +9,13 @@ from temporalio.api.enums.v1 import EventType
 from temporalio.client import WorkflowFailureError
 
 from mltemporal import steps
-from mltemporal.database import JobRow
-from mltemporal.dataset import inspect
+from mltemporal.database.jobs import JobRow
+from mltemporal.dataset.checking import inspect
 from mltemporal.launchers.local import KernelContext, LocalLauncher
 from mltemporal.model_files import save_model
-from mltemporal.preparation import parse_steps
-from mltemporal.specs import InferenceSpec, JobSpec, JobStatus, PreparationSpec, TrainerRef
+from mltemporal.preparation.checking import parse_steps
+from mltemporal.specs.request import InferenceSpec, JobSpec, PreparationSpec, TrainerRef
+from mltemporal.specs.running import JobStatus
 
 
 class Doubling:

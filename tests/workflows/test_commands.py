@@ -8,8 +8,9 @@ from dataclasses import replace
 import pytest
 from temporalio.client import WorkflowExecutionStatus, WorkflowFailureError
 
-from mltemporal.specs import Carried, JobStatus, encode
+from mltemporal.specs.encoding import encode
 from mltemporal.specs.orders import Extended
+from mltemporal.specs.running import Carried, JobStatus
 
 LOOP = """
 import time, mltemporal
@@ -298,7 +299,7 @@ async def test_a_workflow_that_is_not_the_jobs_own_does_nothing_to_it(world):
 async def test_an_estimator_hears_of_nothing_that_its_fit_could_not_do(world):
     from sklearn.dummy import DummyClassifier
 
-    from mltemporal.code import capture
+    from mltemporal.code.capturing import capture
 
     class Slow(DummyClassifier):
         def fit(self, X, y):  # noqa: N803

@@ -9,14 +9,14 @@ from temporalio.client import WorkflowFailureError
 from mltemporal.errors import JobFailed
 from mltemporal.notebook.picture import Picture
 from mltemporal.notebook.static import to_html, to_text
-from mltemporal.specs import JobStatus
+from mltemporal.specs.running import JobStatus
 from mltemporal.watching import log_lines, read_view
 from mltemporal.workflows.activities.allowance import BURST, PER_SECOND
 
 OWN_RESULT = """
 import os
 from mltemporal.runtime import context
-from mltemporal.specs import RunOutput
+from mltemporal.specs.results import RunOutput
 job = context.current()
 job.storage.put_note(job.key, f"{{job.attempt}}/output", RunOutput(metrics={metrics}))
 os._exit(0)

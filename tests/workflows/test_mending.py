@@ -21,7 +21,9 @@ from mltemporal.monitoring.ownerless import asked_again, gone
 from mltemporal.monitoring.surroundings import WorkersSession
 from mltemporal.runtime.checkpoint import Checkpoint
 from mltemporal.settings import ClusterSettings
-from mltemporal.specs import DatasetRef, JobSpec, JobStatus, PodOptions, TrainerRef
+from mltemporal.specs.data import DatasetRef
+from mltemporal.specs.request import JobSpec, PodOptions, TrainerRef
+from mltemporal.specs.running import JobStatus
 
 HANG = "import time\nprint('up', flush=True)\ntime.sleep(600)"
 

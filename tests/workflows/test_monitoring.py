@@ -10,7 +10,8 @@ from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from mltemporal.monitoring import schedule
-from mltemporal.specs import HealthState, JobStatus, Notice
+from mltemporal.specs.health import HealthState, Notice
+from mltemporal.specs.running import JobStatus
 
 COUNT = """
 import json, os, time, mltemporal

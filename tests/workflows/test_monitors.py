@@ -10,7 +10,7 @@ from temporalio.client import Client
 from mltemporal import monitors, session
 from mltemporal.errors import InvalidRequest
 from mltemporal.monitoring.surroundings import WorkersSession
-from mltemporal.specs import HealthCheck, HealthState
+from mltemporal.specs.health import HealthCheck, HealthState
 
 
 @pytest.fixture

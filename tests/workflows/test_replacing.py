@@ -9,7 +9,8 @@ from mltemporal.deployments import moving
 from mltemporal.deployments.replaying import Replayed
 from mltemporal.launchers.local import LocalLauncher
 from mltemporal.monitoring.surroundings import WorkersSession
-from mltemporal.specs import JobPlan, JobStatus, decode
+from mltemporal.specs.encoding import decode
+from mltemporal.specs.running import JobPlan, JobStatus
 
 LOOP = """
 import time, mltemporal

@@ -11,7 +11,7 @@ from mltemporal.errors import InvalidRequest
 from mltemporal.launchers.local import LocalLauncher
 from mltemporal.monitoring.surroundings import WorkersSession
 from mltemporal.rewinding import holding, rewinds_of
-from mltemporal.specs import JobStatus
+from mltemporal.specs.running import JobStatus
 
 LOOP = """
 import mltemporal

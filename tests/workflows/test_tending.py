@@ -10,7 +10,7 @@ from mltemporal.database import tables
 from mltemporal.launchers.local import LocalLauncher
 from mltemporal.monitoring.surroundings import WorkersSession
 from mltemporal.monitoring.tending import GRACE_S, tend
-from mltemporal.specs import JobStatus
+from mltemporal.specs.running import JobStatus
 from mltemporal.watching import Pulse
 
 

@@ -9,7 +9,8 @@ import pytest
 from temporalio.client import WorkflowFailureError, WorkflowUpdateFailedError
 
 from mltemporal.launchers.keeper import start_mark
-from mltemporal.specs import Command, JobStatus, TrainingResult, WorkflowState
+from mltemporal.specs.results import TrainingResult
+from mltemporal.specs.running import Command, JobStatus, WorkflowState
 
 COUNT = """
 import time, mltemporal

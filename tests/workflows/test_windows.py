@@ -19,7 +19,8 @@ from workflows.test_tending import age
 from mltemporal import steps
 from mltemporal.monitoring import schedule
 from mltemporal.monitoring.mending import GRACE_S
-from mltemporal.specs import JobStatus, Notice
+from mltemporal.specs.health import Notice
+from mltemporal.specs.running import JobStatus
 
 PROGRAM = Path(__file__).with_name("dying_worker.py")
 MOMENTS = (

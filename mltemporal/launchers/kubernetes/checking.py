@@ -12,7 +12,7 @@ from mltemporal.launchers.kubernetes.manifest import (
     resource_amounts,
 )
 from mltemporal.settings import ClusterSettings
-from mltemporal.specs import JobSpec
+from mltemporal.specs.request import JobSpec
 
 _IMAGE = re.compile(
     r"(?P<name>(?:[a-zA-Z0-9][a-zA-Z0-9.-]*(?::\d+)?/)?[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"

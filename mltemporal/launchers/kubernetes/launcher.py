@@ -25,7 +25,7 @@ from mltemporal.launchers.kubernetes.manifest import (
 )
 from mltemporal.launchers.kubernetes.output import Cursor, RankOutput
 from mltemporal.settings import ClusterSettings, Settings
-from mltemporal.specs import JobSpec
+from mltemporal.specs.request import JobSpec
 
 _SLACK_S = 30.0
 """Beyond a pod's own grace, until its end is forced, or its disappearance no longer waited for."""

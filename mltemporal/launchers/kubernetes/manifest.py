@@ -10,7 +10,7 @@ from mltemporal.launchers.kubernetes.quantities import amount
 from mltemporal.launchers.kubernetes.template import CONTAINER, check_contract, merge
 from mltemporal.launchers.threads import thread_settings
 from mltemporal.settings import ClusterSettings
-from mltemporal.specs import JobSpec
+from mltemporal.specs.request import JobSpec
 
 Json = dict[str, Any]
 
@@ -243,7 +243,7 @@ def _environment(spec: JobSpec, attempt: int, name: str, storage_url: str) -> li
 
 
 def _dataset_url(spec: JobSpec, storage_url: str) -> str:
-    from mltemporal.storage import Storage
+    from mltemporal.storage.content import Storage
 
     if spec.dataset.object is not None:
         url: str = Storage(storage_url).url_of(spec.dataset.object)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from mltemporal import targets
-from mltemporal.code import restore
+from mltemporal.code.restoring import restore
 from mltemporal.runtime import control, reporting
 from mltemporal.runtime.context import Job
 from mltemporal.runtime.evaluation import evaluate, features_of, labels

@@ -7,7 +7,7 @@ import numbers
 from typing import TYPE_CHECKING, Any
 
 from mltemporal import targets
-from mltemporal.code import restore
+from mltemporal.code.restoring import restore
 from mltemporal.runtime import control, reporting
 from mltemporal.runtime.context import Job
 from mltemporal.runtime.evaluation import evaluate, features_of

@@ -9,15 +9,15 @@ import tempfile
 from pathlib import Path
 from types import ModuleType
 
-from mltemporal import specs
-from mltemporal.code import restore
-from mltemporal.dataset import local_path
+from mltemporal.code.restoring import restore
+from mltemporal.dataset.loading import local_path
 from mltemporal.errors import InvalidTrainer
 from mltemporal.runtime import control, reporting
 from mltemporal.runtime.artifacts import log_artifact
 from mltemporal.runtime.context import Job
 from mltemporal.runtime.stopping import run_users_code
 from mltemporal.runtime.trainers import Trained
+from mltemporal.specs.encoding import encode
 
 
 def train(job: Job) -> Trained:
@@ -41,7 +41,7 @@ def train(job: Job) -> Trained:
         os.environ["MLTEMPORAL_DATASET"] = table
         known = [name for name in trainer.params if name.isidentifier()]
         given = control.listen(job, control.ALL, values=trainer.params, known=known)
-        os.environ["MLTEMPORAL_PARAMS"] = specs.encode(trainer.params | given)
+        os.environ["MLTEMPORAL_PARAMS"] = encode(trainer.params | given)
         os.environ["MLTEMPORAL_OUTPUT_DIR"] = output
         reporting.stage("training")
         run_users_code(lambda: _run(source, str(trainer.path), trainer.args))

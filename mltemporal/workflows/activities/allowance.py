@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from mltemporal.database import Said
+from mltemporal.database.progress import Said
 from mltemporal.progress import MAX_NAME_LENGTH
 
 BURST, PER_SECOND = 10_000, 400

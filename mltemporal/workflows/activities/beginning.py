@@ -7,12 +7,11 @@ from dataclasses import replace
 
 from temporalio import activity
 
-from mltemporal.database import Event, JobRow
+from mltemporal.database.jobs import Event, JobRow
 from mltemporal.errors import Disowned
 from mltemporal.rewinding import rewind_of, rewinds_of, starts_again
-from mltemporal.specs import Orders, Rewind
-from mltemporal.specs.orders import ORDERS, REWINDS
-from mltemporal.storage import Storage
+from mltemporal.specs.orders import ORDERS, REWINDS, Orders, Rewind
+from mltemporal.storage.content import Storage
 
 
 def check_owner(job: JobRow) -> None:

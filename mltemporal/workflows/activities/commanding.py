@@ -10,13 +10,15 @@ from typing import Any
 
 from temporalio import activity
 
-from mltemporal.database import Database, Event, JobRow
+from mltemporal.database.engine import Database
+from mltemporal.database.jobs import Event, JobRow
 from mltemporal.errors import InvalidRequest
 from mltemporal.launchers.base import Launcher, Phase
 from mltemporal.param_values import check_names, check_values
-from mltemporal.specs import Answer, Attempt, Command, Hears, Order, Orders, decode
-from mltemporal.specs.orders import EXTENDED, ORDERS, Extended
-from mltemporal.storage import Storage
+from mltemporal.specs.encoding import decode
+from mltemporal.specs.orders import EXTENDED, ORDERS, Answer, Extended, Hears, Order, Orders
+from mltemporal.specs.running import Attempt, Command
+from mltemporal.storage.content import Storage
 from mltemporal.words import duration
 from mltemporal.workflows.activities.pulse import beating
 from mltemporal.workflows.activities.telling import told_command

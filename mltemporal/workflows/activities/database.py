@@ -8,16 +8,13 @@ from dataclasses import replace
 
 from temporalio import activity
 
-from mltemporal.database import Database, JobRow
+from mltemporal.database.engine import Database
+from mltemporal.database.jobs import JobRow
 from mltemporal.errors import NotFound
-from mltemporal.specs import (
-    Attempt,
-    DatasetFacts,
-    InferenceResult,
-    PreprocessingResult,
-    RunOutput,
-)
-from mltemporal.storage import Storage
+from mltemporal.specs.data import DatasetFacts
+from mltemporal.specs.results import InferenceResult, PreprocessingResult, RunOutput
+from mltemporal.specs.running import Attempt
+from mltemporal.storage.content import Storage
 from mltemporal.workflows.activities.payloads import fitting
 from mltemporal.workflows.activities.pulse import beating
 

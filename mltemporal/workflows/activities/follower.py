@@ -7,10 +7,11 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
-from mltemporal.database import Batch, Database
+from mltemporal.database.engine import Database
+from mltemporal.database.progress import Batch
 from mltemporal.patterns import match_patterns
 from mltemporal.progress import Line, is_file_name, parse_line
-from mltemporal.specs import Artifact
+from mltemporal.specs.data import Artifact
 from mltemporal.views import Point
 from mltemporal.words import clean, one_line, shortened
 from mltemporal.workflows.activities.allowance import Allowance

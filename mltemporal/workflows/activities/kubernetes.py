@@ -12,19 +12,15 @@ from pathlib import Path
 
 from temporalio import activity
 
-from mltemporal.database import LOG_KEPT_BYTES, Database, Event, JobRow
+from mltemporal.database.engine import Database
+from mltemporal.database.jobs import Event, JobRow
+from mltemporal.database.progress import LOG_KEPT_BYTES
 from mltemporal.errors import InvalidRequest, JobFailed, NotFound, ServiceUnavailable, TrainingInterrupted
 from mltemporal.launchers.base import Launcher, Phase, Sighting
-from mltemporal.specs import (
-    Attempt,
-    JobStatus,
-    Outcome,
-    RunFailure,
-    RunOutput,
-    TrainingResult,
-    encode,
-)
-from mltemporal.storage import Storage
+from mltemporal.specs.encoding import encode
+from mltemporal.specs.results import Outcome, RunFailure, RunOutput, TrainingResult
+from mltemporal.specs.running import Attempt, JobStatus
+from mltemporal.storage.content import Storage
 from mltemporal.words import shortened
 from mltemporal.workflows.activities.beginning import begin_anew, check_owner, started_again
 from mltemporal.workflows.activities.commanding import allow_time

@@ -9,9 +9,9 @@ from typing import Protocol
 
 from temporalio import activity
 
-from mltemporal.database import Database
+from mltemporal.database.engine import Database
 from mltemporal.errors import ServiceUnavailable
-from mltemporal.specs import HealthCheck, HealthState, Mended, Notice, Round
+from mltemporal.specs.health import HealthCheck, HealthState, Mended, Notice, Round
 from mltemporal.workflows.activities.pulse import beating
 
 MENDING = "mending"

@@ -15,9 +15,10 @@ from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 from temporalio import activity
 
-from mltemporal.database import Database, Event
+from mltemporal.database.engine import Database
+from mltemporal.database.jobs import Event
 from mltemporal.errors import ServiceUnavailable
-from mltemporal.specs import Notice
+from mltemporal.specs.health import Notice
 from mltemporal.workflows.activities.pulse import EVERY_S
 from mltemporal.workflows.activities.telling import job_facts, slack_text, told_of_job
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TypeVar
 
 from mltemporal.errors import JobFailed
-from mltemporal.specs import JobResult, encode
+from mltemporal.specs.encoding import encode
+from mltemporal.specs.results import JobResult
 
 LIMIT_BYTES = 256 << 10
 """Of a result; a history holds it three times."""

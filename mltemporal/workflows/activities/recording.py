@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from mltemporal.database import Database, JobRow
+from mltemporal.database.engine import Database
+from mltemporal.database.jobs import JobRow
 from mltemporal.launchers.base import Launcher, Sighting
 from mltemporal.workflows.activities.follower import Follower
 

@@ -6,9 +6,10 @@ import asyncio
 import time
 from dataclasses import replace
 
-from mltemporal.database import Database, Event, JobRow
+from mltemporal.database.engine import Database
+from mltemporal.database.jobs import Event, JobRow
 from mltemporal.launchers.base import Launcher, Phase, Sighting
-from mltemporal.specs import Attempt, JobStatus
+from mltemporal.specs.running import Attempt, JobStatus
 from mltemporal.workflows.activities.follower import Follower
 from mltemporal.workflows.activities.stalls import KEPT, Progressing
 

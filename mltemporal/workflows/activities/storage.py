@@ -8,11 +8,13 @@ from collections.abc import Sequence
 
 from temporalio import activity
 
-from mltemporal.database import Database, Event, JobRow
+from mltemporal.database.engine import Database
+from mltemporal.database.jobs import Event, JobRow
 from mltemporal.errors import InvalidDataset
-from mltemporal.specs import Attempt, JobPlan, JobSpec, JobStatus
 from mltemporal.specs.orders import EXTENDED, Extended
-from mltemporal.storage import Storage
+from mltemporal.specs.request import JobSpec
+from mltemporal.specs.running import Attempt, JobPlan, JobStatus
+from mltemporal.storage.content import Storage
 from mltemporal.workflows.activities.beginning import check_owner, rewound_to, started_again
 from mltemporal.workflows.activities.pulse import beating
 
@@ -46,7 +48,7 @@ class StorageActivities:
             return await asyncio.to_thread(self._validate, job_id)
 
     def _validate(self, job_id: int) -> JobPlan:
-        from mltemporal.dataset import validate
+        from mltemporal.dataset.validating import validate
 
         job = self._database.jobs.get(job_id)
         check_owner(job)
@@ -87,7 +89,7 @@ class StorageActivities:
         if not expected:
             return
         from mltemporal.dataset.shards import opened_dataset
-        from mltemporal.profiling import broken_expectations
+        from mltemporal.profiling.meeting import broken_expectations
 
         with (
             opened_dataset(spec.dataset, self._storage) as files,

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from mltemporal.database import JobRow
+from mltemporal.database.jobs import JobRow
 from mltemporal.param_values import told_values
-from mltemporal.specs import Command, decode
+from mltemporal.specs.encoding import decode
+from mltemporal.specs.running import Command
 from mltemporal.words import clean, duration
 
 _LONGEST_REASON = 200

@@ -5,9 +5,11 @@ from collections.abc import Callable
 
 import pytest
 
-from mltemporal.database import Database, Said
+from mltemporal.database.engine import Database
+from mltemporal.database.progress import Said
 from mltemporal.progress import format_line
-from mltemporal.specs import Column, DatasetRef, JobSpec, ObjectRef, TrainerRef
+from mltemporal.specs.data import Column, DatasetRef, ObjectRef
+from mltemporal.specs.request import JobSpec, TrainerRef
 from mltemporal.workflows.activities import allowance
 from mltemporal.workflows.activities.allowance import (
     BURST,

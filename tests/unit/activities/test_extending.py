@@ -8,9 +8,12 @@ from typing import Any
 import pytest
 from temporalio.testing import ActivityEnvironment
 
-from mltemporal.database import Database, JobRow
-from mltemporal.specs import Attempt, Command, DatasetRef, JobSpec, TrainerRef
-from mltemporal.storage import Storage
+from mltemporal.database.engine import Database
+from mltemporal.database.jobs import JobRow
+from mltemporal.specs.data import DatasetRef
+from mltemporal.specs.request import JobSpec, TrainerRef
+from mltemporal.specs.running import Attempt, Command
+from mltemporal.storage.content import Storage
 from mltemporal.workflows.activities.commanding import CommandActivities
 from mltemporal.workflows.activities.kubernetes import JobActivities
 

@@ -6,9 +6,10 @@ from collections.abc import Callable
 
 import pytest
 
-from mltemporal.database import Database
+from mltemporal.database.engine import Database
 from mltemporal.progress import format_line
-from mltemporal.specs import Column, DatasetRef, JobSpec, ObjectRef, TrainerRef
+from mltemporal.specs.data import Column, DatasetRef, ObjectRef
+from mltemporal.specs.request import JobSpec, TrainerRef
 from mltemporal.workflows.activities.follower import Follower
 
 MakeFollower = Callable[..., Follower]

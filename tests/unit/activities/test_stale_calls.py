@@ -9,10 +9,14 @@ from typing import Any
 import pytest
 from temporalio.testing import ActivityEnvironment
 
-from mltemporal.database import Database, Event, JobRow
+from mltemporal.database.engine import Database
+from mltemporal.database.jobs import Event, JobRow
 from mltemporal.errors import InvalidRequest
-from mltemporal.specs import Attempt, Command, DatasetRef, JobSpec, JobStatus, Outcome, TrainerRef
-from mltemporal.storage import Storage
+from mltemporal.specs.data import DatasetRef
+from mltemporal.specs.request import JobSpec, TrainerRef
+from mltemporal.specs.results import Outcome
+from mltemporal.specs.running import Attempt, Command, JobStatus
+from mltemporal.storage.content import Storage
 from mltemporal.workflows.activities.commanding import CommandActivities
 from mltemporal.workflows.activities.kubernetes import JobActivities
 

@@ -8,9 +8,13 @@ from typing import Any
 
 import pytest
 
-from mltemporal.database import Batch, Database, JobRow
+from mltemporal.database.engine import Database
+from mltemporal.database.jobs import JobRow
+from mltemporal.database.progress import Batch
 from mltemporal.launchers.base import Phase, Sighting
-from mltemporal.specs import Attempt, DatasetRef, JobSpec, TrainerRef
+from mltemporal.specs.data import DatasetRef
+from mltemporal.specs.request import JobSpec, TrainerRef
+from mltemporal.specs.running import Attempt
 from mltemporal.views import Point
 from mltemporal.workflows.activities import standstill
 from mltemporal.workflows.activities.standstill import Standstill

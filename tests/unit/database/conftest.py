@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 from services.postgres import PostgresServer
 
-from mltemporal.database import Database, JobRow
-from mltemporal.specs import Column, DatasetRef, JobSpec, TrainerRef
+from mltemporal.database.engine import Database
+from mltemporal.database.jobs import JobRow
+from mltemporal.specs.data import Column, DatasetRef
+from mltemporal.specs.request import JobSpec, TrainerRef
 
 MakeJob = Callable[..., JobRow]
 

@@ -10,8 +10,12 @@ import sys
 import time
 from typing import Any
 
-from mltemporal.database import Batch, Database, WorkerInfo
-from mltemporal.specs import Column, DatasetRef, JobSpec, JobStatus, TrainerRef
+from mltemporal.database.engine import Database
+from mltemporal.database.progress import Batch
+from mltemporal.database.workers import WorkerInfo
+from mltemporal.specs.data import Column, DatasetRef
+from mltemporal.specs.request import JobSpec, TrainerRef
+from mltemporal.specs.running import JobStatus
 from mltemporal.views import Point
 
 POINTS = 20

@@ -12,22 +12,15 @@ import sqlalchemy as sa
 from alembic import command
 from alembic.script import ScriptDirectory
 
-from mltemporal.database import Database
 from mltemporal.database.connecting import make_engine
-from mltemporal.database.engine import HEAD
+from mltemporal.database.engine import HEAD, Database
 from mltemporal.database.migrations import config
 from mltemporal.errors import VersionMismatch
-from mltemporal.specs import (
-    Column,
-    DatasetFacts,
-    DatasetRef,
-    JobSpec,
-    JobStatus,
-    ObjectRef,
-    TrainerRef,
-    TrainingResult,
-    encode,
-)
+from mltemporal.specs.data import Column, DatasetFacts, DatasetRef, ObjectRef
+from mltemporal.specs.encoding import encode
+from mltemporal.specs.request import JobSpec, TrainerRef
+from mltemporal.specs.results import TrainingResult
+from mltemporal.specs.running import JobStatus
 
 REVISIONS = sorted(script.revision for script in ScriptDirectory.from_config(config()).walk_revisions())
 ROWS = (1, 2)
@@ -134,7 +127,7 @@ def test_the_newest_released_schema_is_the_one_that_the_code_needs() -> None:
 KILLED = """
 import os, signal, sys
 import sqlalchemy as sa
-from mltemporal.database import Database
+from mltemporal.database.engine import Database
 from mltemporal.database.migrations import upgrade
 from mltemporal.database.connecting import make_engine
 

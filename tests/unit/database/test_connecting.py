@@ -3,8 +3,8 @@
 import pytest
 import sqlalchemy as sa
 
-from mltemporal.database import Database
 from mltemporal.database.connecting import make_engine, shown
+from mltemporal.database.engine import Database
 from mltemporal.errors import InvalidRequest
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from mltemporal.database import Database
-from mltemporal.specs import JobStatus
+from mltemporal.database.engine import Database
+from mltemporal.specs.running import JobStatus
 
 POINTS = 20
 KERNELS = 10

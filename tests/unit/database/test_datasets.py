@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from mltemporal.database import Database
+from mltemporal.database.engine import Database
 from mltemporal.errors import NotFound
-from mltemporal.specs import DatasetFacts, DatasetRef, Expectation
+from mltemporal.specs.data import DatasetFacts, DatasetRef, Expectation
 
 FACTS = DatasetFacts(
     made_by=7,

@@ -12,7 +12,8 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
-from mltemporal.database import Database, engine
+from mltemporal.database import engine
+from mltemporal.database.engine import Database
 from mltemporal.database.migrations import config
 from mltemporal.database.tables import metadata
 from mltemporal.errors import InvalidRequest, ServiceUnavailable, VersionMismatch
@@ -63,7 +64,7 @@ def test_each_database_has_an_id_of_its_own(tmp_path: Path, database: Database) 
 
 
 def test_processes_that_prepare_at_once_make_one_schema(url: str) -> None:
-    program = "import sys\nfrom mltemporal.database import Database\nDatabase.prepare(sys.argv[1])\n"
+    program = "import sys\nfrom mltemporal.database.engine import Database\nDatabase.prepare(sys.argv[1])\n"
     command = [sys.executable, "-c", program, url]
     processes = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(3)]
     told = [process.communicate(timeout=60)[1] for process in processes]

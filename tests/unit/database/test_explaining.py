@@ -9,7 +9,7 @@ import pytest
 import sqlalchemy as sa
 from services.postgres import PostgresServer
 
-from mltemporal.database import Database
+from mltemporal.database.engine import Database
 from mltemporal.database.explaining import passes
 from mltemporal.errors import ServiceUnavailable
 

@@ -1,8 +1,8 @@
 """Rounds of the monitor are recorded once, and kept for a week."""
 
-from mltemporal.database import Database
+from mltemporal.database.engine import Database
 from mltemporal.database.health import KEPT_S
-from mltemporal.specs import HealthCheck, HealthState
+from mltemporal.specs.health import HealthCheck, HealthState
 
 
 def check(part: str, state: HealthState = HealthState.OK, detail: str = "fine") -> HealthCheck:

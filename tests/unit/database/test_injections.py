@@ -4,7 +4,8 @@ from collections.abc import Callable
 
 import pytest
 
-from mltemporal.database import Database, Event, JobRow
+from mltemporal.database.engine import Database
+from mltemporal.database.jobs import Event, JobRow
 
 TEXTS = [
     "' OR 1=1 --",

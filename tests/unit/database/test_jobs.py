@@ -9,16 +9,22 @@ from collections.abc import Callable
 
 import pytest
 
-from mltemporal.database import Database, Event, JobRow
+from mltemporal.database.engine import Database
+from mltemporal.database.jobs import Event, JobRow
 from mltemporal.errors import NotFound
-from mltemporal.specs import DatasetRef, JobSpec, JobStatus, TrainingResult, encode
+from mltemporal.specs.data import DatasetRef
+from mltemporal.specs.encoding import encode
+from mltemporal.specs.request import JobSpec
+from mltemporal.specs.results import TrainingResult
+from mltemporal.specs.running import JobStatus
 
 MakeJob = Callable[..., JobRow]
 
 RACER = """
 import json, sys, time
-from mltemporal.database import Database
-from mltemporal.specs import JobSpec, decode
+from mltemporal.database.engine import Database
+from mltemporal.specs.encoding import decode
+from mltemporal.specs.request import JobSpec
 url, spec, start = sys.argv[1:]
 database = Database.open(url)
 time.sleep(max(0.0, float(start) - time.time()))

@@ -2,8 +2,9 @@
 
 import sqlalchemy as sa
 
-from mltemporal.database import Database, Event
-from mltemporal.specs import JobStatus
+from mltemporal.database.engine import Database
+from mltemporal.database.jobs import Event
+from mltemporal.specs.running import JobStatus
 
 
 def test_live_jobs_are_those_that_have_not_ended(database: Database, make_job) -> None:

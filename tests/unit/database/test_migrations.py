@@ -4,10 +4,11 @@ import pytest
 import sqlalchemy as sa
 from alembic import command
 
-from mltemporal.database import Batch, Database, Place
 from mltemporal.database.connecting import make_engine
+from mltemporal.database.engine import Database
 from mltemporal.database.migrations import config
-from mltemporal.specs import DatasetFacts, DatasetRef
+from mltemporal.database.progress import Batch, Place
+from mltemporal.specs.data import DatasetFacts, DatasetRef
 
 JOB = (
     "INSERT INTO jobs (id, key, kind, name, status, stage, fingerprint, spec_json, tags_json,"

@@ -6,9 +6,11 @@ from collections.abc import Callable
 
 import pytest
 
-from mltemporal.database import LOG_KEPT_BYTES, Batch, Database, JobRow, Place
 from mltemporal.database import progress as module
-from mltemporal.specs import Artifact, ObjectRef
+from mltemporal.database.engine import Database
+from mltemporal.database.jobs import JobRow
+from mltemporal.database.progress import LOG_KEPT_BYTES, Batch, Place
+from mltemporal.specs.data import Artifact, ObjectRef
 from mltemporal.views import Point
 
 MakeJob = Callable[..., JobRow]

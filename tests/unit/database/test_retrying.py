@@ -13,10 +13,17 @@ import pytest
 import sqlalchemy as sa
 from services.postgres import PostgresServer
 
-from mltemporal.database import Batch, Database, Event, JobRow, WorkerInfo, retrying
+from mltemporal.database import retrying
+from mltemporal.database.engine import Database
+from mltemporal.database.jobs import Event, JobRow
+from mltemporal.database.progress import Batch
 from mltemporal.database.tables import metadata
+from mltemporal.database.workers import WorkerInfo
 from mltemporal.errors import ServiceUnavailable
-from mltemporal.specs import Artifact, DatasetRef, JobSpec, JobStatus, ObjectRef, TrainingResult
+from mltemporal.specs.data import Artifact, DatasetRef, ObjectRef
+from mltemporal.specs.request import JobSpec
+from mltemporal.specs.results import TrainingResult
+from mltemporal.specs.running import JobStatus
 from mltemporal.views import Point
 
 pytestmark = pytest.mark.parametrize("url", ["postgres"], indirect=True)

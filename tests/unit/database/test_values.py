@@ -6,10 +6,15 @@ from dataclasses import replace
 
 import pytest
 
-from mltemporal.database import Batch, Database, Event, JobRow, WorkerInfo
+from mltemporal.database.engine import Database
+from mltemporal.database.jobs import Event, JobRow
+from mltemporal.database.progress import Batch
+from mltemporal.database.workers import WorkerInfo
 from mltemporal.errors import NotFound
 from mltemporal.progress import parse_line
-from mltemporal.specs import Artifact, DatasetRef, JobSpec, JobStatus, ObjectRef
+from mltemporal.specs.data import Artifact, DatasetRef, ObjectRef
+from mltemporal.specs.request import JobSpec
+from mltemporal.specs.running import JobStatus
 from mltemporal.views import Point
 
 MakeJob = Callable[..., JobRow]

@@ -3,8 +3,8 @@
 import time
 from dataclasses import replace
 
-from mltemporal.database import Database, WorkerInfo
-from mltemporal.database.workers import SEEN_EVERY_S
+from mltemporal.database.engine import Database
+from mltemporal.database.workers import SEEN_EVERY_S, WorkerInfo
 
 INFO = WorkerInfo(
     id="one",

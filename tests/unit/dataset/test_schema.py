@@ -5,7 +5,7 @@ import pytest
 
 from mltemporal.dataset.schema import Retyped, SchemaDifferences, check_schema, differences, kind_of
 from mltemporal.errors import InvalidDataset
-from mltemporal.specs import Column
+from mltemporal.specs.data import Column
 
 
 def columns(**types: pa.DataType) -> tuple[Column, ...]:

@@ -10,13 +10,14 @@ import pyarrow.parquet as pq
 import pytest
 from services.s3 import S3Server
 
-from mltemporal.dataset import inspect, load
 from mltemporal.dataset import shards as module
+from mltemporal.dataset.checking import inspect
 from mltemporal.dataset.files import Files, find_files
+from mltemporal.dataset.loading import load
 from mltemporal.dataset.shards import csv_schema, opened_dataset, plan_shards, shard_batches
 from mltemporal.errors import InvalidDataset
-from mltemporal.specs import Shard
-from mltemporal.storage import Storage
+from mltemporal.specs.data import Shard
+from mltemporal.storage.content import Storage
 
 Write = Callable[..., None]
 

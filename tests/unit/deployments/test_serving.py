@@ -12,7 +12,7 @@ from mltemporal.deployments import serving as module
 from mltemporal.deployments.build import build_id
 from mltemporal.deployments.calls import Routing
 from mltemporal.deployments.serving import Serving
-from mltemporal.specs import encode
+from mltemporal.specs.encoding import encode
 from mltemporal.stack.home import StackFiles
 from mltemporal.stack.process import ProcessId
 

@@ -7,7 +7,7 @@ from matplotlib.colors import to_hex
 from mltemporal.database.health import HealthRound
 from mltemporal.monitoring.board import HealthBoard
 from mltemporal.plots.health import STATES, plot_health
-from mltemporal.specs import HealthCheck, HealthState
+from mltemporal.specs.health import HealthCheck, HealthState
 
 
 def check(part: str, state: HealthState = HealthState.OK, **fields) -> HealthCheck:

@@ -10,14 +10,15 @@ from types import SimpleNamespace
 
 import pytest
 
-from mltemporal.database import Database, WorkerInfo
+from mltemporal.database.engine import Database
+from mltemporal.database.workers import WorkerInfo
 from mltemporal.deployments.build import build_id
 from mltemporal.errors import StackError
 from mltemporal.monitoring import checks
 from mltemporal.monitoring.backlog import Waiting, judged
 from mltemporal.monitoring.looking import Finding
 from mltemporal.settings import Settings, load_settings
-from mltemporal.specs import HealthState
+from mltemporal.specs.health import HealthState
 from mltemporal.stack import doctor_temporal
 from mltemporal.stack.home import StackFiles
 from mltemporal.stack.process import ProcessId

@@ -6,7 +6,7 @@ from dataclasses import replace
 from mltemporal.errors import ServiceUnavailable
 from mltemporal.monitoring.looking import Finding, Looker
 from mltemporal.settings import Settings, load_settings
-from mltemporal.specs import HealthState
+from mltemporal.specs.health import HealthState
 
 SECRET = "postgresql://me:swordfish@db/jobs"
 

@@ -5,7 +5,7 @@ import pytest
 
 from mltemporal.notebook.panel import Panel
 from mltemporal.notebook.picture import Picture
-from mltemporal.specs import JobStatus
+from mltemporal.specs.running import JobStatus
 
 
 class Told(Panel):

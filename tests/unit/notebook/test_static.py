@@ -7,7 +7,7 @@ import pytest
 
 from mltemporal.notebook.picture import Picture
 from mltemporal.notebook.static import to_html, to_text
-from mltemporal.specs import JobStatus
+from mltemporal.specs.running import JobStatus
 
 NASTY = "<script>alert(1)</script>\"'&\x1b[31m"
 

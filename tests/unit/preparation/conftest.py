@@ -14,9 +14,13 @@ import pytest
 from mltemporal.dataset.files import find_files
 from mltemporal.dataset.reading import shape_of
 from mltemporal.dataset.shards import plan_shards
-from mltemporal.preparation import Fitted, Plan, apply_shard, fit, parse_steps
-from mltemporal.specs import Column
-from mltemporal.storage import Storage
+from mltemporal.preparation.applying import apply_shard
+from mltemporal.preparation.checking import parse_steps
+from mltemporal.preparation.fitted import Fitted
+from mltemporal.preparation.fitting import fit
+from mltemporal.preparation.plan import Plan
+from mltemporal.specs.data import Column
+from mltemporal.storage.content import Storage
 
 
 @dataclass

@@ -5,8 +5,9 @@ from sklearn.preprocessing import StandardScaler
 
 from mltemporal import steps
 from mltemporal.errors import InvalidRequest
-from mltemporal.preparation import Plan, parse_steps
-from mltemporal.specs import Column
+from mltemporal.preparation.checking import parse_steps
+from mltemporal.preparation.plan import Plan
+from mltemporal.specs.data import Column
 
 COLUMNS = [
     Column(name="age", type="int64"),

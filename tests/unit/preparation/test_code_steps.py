@@ -11,8 +11,9 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from mltemporal import steps
 from mltemporal.errors import InvalidDataset, InvalidRequest
-from mltemporal.preparation import fitting, parse_steps, sampling
-from mltemporal.specs import Column
+from mltemporal.preparation import fitting, sampling
+from mltemporal.preparation.checking import parse_steps
+from mltemporal.specs.data import Column
 
 
 def frame(count: int = 120) -> pd.DataFrame:

@@ -6,7 +6,9 @@ import pytest
 
 from mltemporal import steps
 from mltemporal.dataset.files import find_files
-from mltemporal.profiling import broken_expectations, parse_expectations, profile
+from mltemporal.profiling.expectations import parse_expectations
+from mltemporal.profiling.measuring import profile
+from mltemporal.profiling.meeting import broken_expectations
 
 from .conftest import Prepare
 

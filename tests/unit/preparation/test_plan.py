@@ -7,9 +7,11 @@ from sklearn.preprocessing import MinMaxScaler
 
 from mltemporal import steps
 from mltemporal.errors import CorruptObject
-from mltemporal.preparation import Fitted, Plan, parse_steps
-from mltemporal.specs import Column
-from mltemporal.storage import Storage
+from mltemporal.preparation.checking import parse_steps
+from mltemporal.preparation.fitted import Fitted
+from mltemporal.preparation.plan import Plan
+from mltemporal.specs.data import Column
+from mltemporal.storage.content import Storage
 
 COLUMNS = [Column(name="a", type="int64"), Column(name="b", type="string")]
 EVERY_STEP = [

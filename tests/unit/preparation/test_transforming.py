@@ -8,7 +8,7 @@ from sklearn.preprocessing import StandardScaler
 
 from mltemporal import steps
 from mltemporal.errors import InvalidDataset, InvalidRequest
-from mltemporal.preparation import transform
+from mltemporal.preparation.transforming import transform
 
 
 def frame(count: int = 100) -> pd.DataFrame:

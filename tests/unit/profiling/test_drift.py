@@ -2,8 +2,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from mltemporal.profiling import Drift, SketchBuilder, compare
-from mltemporal.specs import decode, encode
+from mltemporal.profiling.drift import Drift, compare
+from mltemporal.profiling.sketches import SketchBuilder
+from mltemporal.specs.encoding import decode, encode
 
 
 def sketched(columns):

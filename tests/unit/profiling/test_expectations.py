@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from mltemporal.errors import InvalidRequest
-from mltemporal.profiling import parse_expectations
-from mltemporal.specs import Column, Expectation, decode, encode
+from mltemporal.profiling.expectations import parse_expectations
+from mltemporal.specs.data import Column, Expectation
+from mltemporal.specs.encoding import decode, encode
 
 COLUMNS = tuple(
     Column(name=name, type=kind)

@@ -8,8 +8,10 @@ import pytest
 
 from mltemporal.dataset.files import find_files
 from mltemporal.errors import InvalidDataset, InvalidRequest
-from mltemporal.profiling import Profile, Top, measuring, profile
-from mltemporal.specs import decode, encode
+from mltemporal.profiling import measuring
+from mltemporal.profiling.measuring import profile
+from mltemporal.profiling.profiles import Profile, Top
+from mltemporal.specs.encoding import decode, encode
 
 NAN = float("nan")
 

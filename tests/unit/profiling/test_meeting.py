@@ -8,8 +8,10 @@ import pytest
 
 from mltemporal.dataset.files import find_files
 from mltemporal.errors import InvalidDataset
-from mltemporal.profiling import broken_expectations, parse_expectations
-from mltemporal.specs import Expectation, decode, encode
+from mltemporal.profiling.expectations import parse_expectations
+from mltemporal.profiling.meeting import broken_expectations
+from mltemporal.specs.data import Expectation
+from mltemporal.specs.encoding import decode, encode
 
 TABLE = pa.table(
     {

@@ -3,7 +3,8 @@
 import base64
 import re
 
-from mltemporal.profiling import ColumnDrift, ColumnProfile, Drift, Histogram, Profile, Top
+from mltemporal.profiling.drift import ColumnDrift, Drift
+from mltemporal.profiling.profiles import ColumnProfile, Histogram, Profile, Top
 
 EVIL = "<script>alert(1)</script>\x1b[31m\x00"
 

@@ -7,8 +7,10 @@ import pyarrow.parquet as pq
 from services.s3 import S3Server
 
 from mltemporal.dataset.files import find_files
-from mltemporal.profiling import broken_expectations, profile, sketch
-from mltemporal.specs import Expectation
+from mltemporal.profiling.measuring import profile
+from mltemporal.profiling.meeting import broken_expectations
+from mltemporal.profiling.sketches import sketch
+from mltemporal.specs.data import Expectation
 
 
 def test_files_in_s3_are_profiled_as_local_ones_are(s3: S3Server, s3_url: str, tmp_path) -> None:

@@ -5,9 +5,9 @@ import pytest
 
 from mltemporal.dataset.files import find_files
 from mltemporal.errors import InvalidDataset
-from mltemporal.profiling import Sketch, SketchBuilder, merge, sketch
-from mltemporal.profiling.sketches import SKETCH_COLUMNS
-from mltemporal.specs import Column, decode, encode
+from mltemporal.profiling.sketches import SKETCH_COLUMNS, Sketch, SketchBuilder, merge, sketch
+from mltemporal.specs.data import Column
+from mltemporal.specs.encoding import decode, encode
 
 
 def sketched(data, batch_rows=1000, **options):

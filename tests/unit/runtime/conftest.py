@@ -18,17 +18,11 @@ from mltemporal.code.versions import versions_for
 from mltemporal.progress import Line, parse_line
 from mltemporal.runtime import artifacts, checkpoint, context, control, loops, reporting
 from mltemporal.runtime.context import JOB_VARIABLE, Job
-from mltemporal.specs import (
-    Column,
-    DatasetRef,
-    JobSpec,
-    ObjectRef,
-    RunFailure,
-    RunOutput,
-    TrainerRef,
-    encode,
-)
-from mltemporal.storage import Storage
+from mltemporal.specs.data import Column, DatasetRef, ObjectRef
+from mltemporal.specs.encoding import encode
+from mltemporal.specs.request import JobSpec, TrainerRef
+from mltemporal.specs.results import RunFailure, RunOutput
+from mltemporal.storage.content import Storage
 
 KEY = "job-1"
 

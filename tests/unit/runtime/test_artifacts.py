@@ -10,7 +10,7 @@ import pytest
 
 from mltemporal.errors import InvalidRequest
 from mltemporal.progress import Line
-from mltemporal.runtime import log_artifact
+from mltemporal.runtime.artifacts import log_artifact
 from mltemporal.runtime.context import Job
 
 mpl.use("agg")

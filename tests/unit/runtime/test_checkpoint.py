@@ -6,7 +6,7 @@ import pytest
 from mltemporal.runtime import checkpoint, context
 from mltemporal.runtime.checkpoint import Checkpoint
 from mltemporal.runtime.context import Job
-from mltemporal.storage import Storage
+from mltemporal.storage.content import Storage
 
 
 def entries(storage: Storage) -> list[Checkpoint]:

@@ -12,11 +12,13 @@ import pytest
 
 import mltemporal
 from mltemporal.errors import InvalidRequest
-from mltemporal.runtime import checkpoint, control, report, stopping, track
+from mltemporal.runtime import checkpoint, control, stopping
 from mltemporal.runtime.checkpoint import Checkpoint
 from mltemporal.runtime.context import Job
 from mltemporal.runtime.params import Params
-from mltemporal.specs import Answer, Hears, Order, Orders
+from mltemporal.runtime.reporting import report
+from mltemporal.runtime.tracking import track
+from mltemporal.specs.orders import Answer, Hears, Order, Orders
 
 
 @pytest.fixture(autouse=True)

@@ -1,6 +1,6 @@
 from mltemporal.errors import InvalidDataset, ServiceUnavailable
-from mltemporal.runtime import report
 from mltemporal.runtime.failure import failure_of
+from mltemporal.runtime.reporting import report
 
 
 def caught(call):  # type: ignore[no-untyped-def]

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from mltemporal.runtime.checkpoint import Checkpoint, discard_all
-from mltemporal.storage import Storage
+from mltemporal.storage.content import Storage
 
 STEPS = 6
 KILLED_AT = 3

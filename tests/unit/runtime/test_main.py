@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from mltemporal.model_files import load_model
-from mltemporal.specs import TrainerRef
+from mltemporal.specs.request import TrainerRef
 
 
 @pytest.fixture(scope="module")

@@ -11,8 +11,9 @@ import pytest
 
 from mltemporal.errors import InvalidRequest
 from mltemporal.progress import MAX_LINE_BYTES, Line
-from mltemporal.runtime import report, reporting
+from mltemporal.runtime import reporting
 from mltemporal.runtime.context import JOB_VARIABLE, Job
+from mltemporal.runtime.reporting import report
 
 Told = Callable[[], list[Line]]
 Read = Callable[[str], list[Line]]

@@ -10,10 +10,11 @@ import pandas as pd
 import pytest
 
 from mltemporal.model_files import load_model
-from mltemporal.runtime import checkpoint, track
+from mltemporal.runtime import checkpoint
 from mltemporal.runtime.checkpoint import Checkpoint
 from mltemporal.runtime.context import Job
-from mltemporal.specs import Order, Orders
+from mltemporal.runtime.tracking import track
+from mltemporal.specs.orders import Order, Orders
 
 KILLS = 3
 

@@ -18,8 +18,10 @@ from mltemporal.progress import Line, parse_line
 from mltemporal.runtime import sharding
 from mltemporal.runtime.context import JOB_VARIABLE, Job
 from mltemporal.runtime.failure import FailedElsewhere, failure_of, users_traceback
-from mltemporal.specs import DatasetRef, JobSpec, PodOptions, Shard, TrainerRef, encode
-from mltemporal.storage import Storage
+from mltemporal.specs.data import DatasetRef, Shard
+from mltemporal.specs.encoding import encode
+from mltemporal.specs.request import JobSpec, PodOptions, TrainerRef
+from mltemporal.storage.content import Storage
 
 WORK = """
 import os, pathlib, signal, time
@@ -47,8 +49,9 @@ ATTEMPT = """
 import sys
 from mltemporal.runtime import context, reporting, sharding, stopping
 from mltemporal.runtime.context import JOB_VARIABLE, Job
-from mltemporal.specs import Shard, decode
-from mltemporal.storage import Storage
+from mltemporal.specs.data import Shard
+from mltemporal.specs.encoding import decode
+from mltemporal.storage.content import Storage
 
 reporting.open_output()
 stopping.stop_on_sigterm()

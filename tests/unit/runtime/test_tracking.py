@@ -3,8 +3,9 @@ from collections.abc import Callable
 import pytest
 
 from mltemporal.progress import Line
-from mltemporal.runtime import report, track
 from mltemporal.runtime.context import Job
+from mltemporal.runtime.reporting import report
+from mltemporal.runtime.tracking import track
 
 Told = Callable[[], list[Line]]
 

@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from mltemporal.database import Database, WorkerInfo
+from mltemporal.database.engine import Database
+from mltemporal.database.workers import WorkerInfo
 from mltemporal.settings import load_settings
 from mltemporal.stack import status
 from mltemporal.stack.overview import StackStatus, masked_url

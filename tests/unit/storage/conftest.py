@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from services.s3_faults import Answer, scripted
 
-from mltemporal.storage import Storage
+from mltemporal.storage.content import Storage
 
 
 @pytest.fixture(params=["directory", "s3"])

@@ -17,8 +17,8 @@ from services.s3 import S3Server, require
 from services.s3_faults import Answer, cutting, dying, error_body
 
 from mltemporal.errors import InvalidRequest, ServiceUnavailable
-from mltemporal.specs import ObjectRef
-from mltemporal.storage import Storage
+from mltemporal.specs.data import ObjectRef
+from mltemporal.storage.content import Storage
 
 LARGE = 40 << 20
 """Bytes of an object that moves in three parts."""
@@ -227,7 +227,7 @@ def test_a_fork_connects_by_itself(remote: Storage) -> None:
     """In a process of its own, since forking one with threads is warned of."""
     program = (
         "import os, sys\n"
-        "from mltemporal.storage import Storage\n"
+        "from mltemporal.storage.content import Storage\n"
         "storage = Storage(sys.argv[1])\n"
         "ref = storage.put_bytes(b'of the parent')\n"
         "if child := os.fork():\n"
@@ -245,8 +245,8 @@ def test_a_fork_connects_by_itself(remote: Storage) -> None:
 def test_a_local_storage_loads_no_s3_library(tmp_path: Path) -> None:
     program = (
         "import sys\n"
-        "from mltemporal.storage import Storage\n"
-        "import mltemporal.dataset\n"
+        "from mltemporal.storage.content import Storage\n"
+        "import mltemporal.dataset.loading\n"
         "Storage('s3://bucket/prefix')\n"
         "Storage(sys.argv[1]).put_bytes(b'data')\n"
         "print([name for name in ('s3fs', 'botocore', 'aiohttp', 'fsspec') if name in sys.modules])\n"

@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from mltemporal.errors import CorruptObject, InvalidRequest, NotFound, ServiceUnavailable
-from mltemporal.specs import Attempt, ObjectRef
-from mltemporal.storage import Storage
+from mltemporal.specs.data import ObjectRef
+from mltemporal.specs.running import Attempt
+from mltemporal.storage.content import Storage
 
 DATA = b"some bytes" * 1000
 ATTEMPT = Attempt(job_id=7, number=2)

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from mltemporal.errors import ServiceUnavailable
-from mltemporal.specs import Attempt
-from mltemporal.storage import Storage
+from mltemporal.specs.running import Attempt
+from mltemporal.storage.content import Storage
 
 DATA = b"some bytes" * 1000
 ATTEMPT = Attempt(job_id=7, number=2)
@@ -43,7 +43,7 @@ def test_a_full_disk_is_told_and_leaves_nothing(local: Storage, files: Files) ->
     program = (
         "import resource, signal, sys\n"
         "from mltemporal.errors import ServiceUnavailable\n"
-        "from mltemporal.storage import Storage\n"
+        "from mltemporal.storage.content import Storage\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (65536, 65536))\n"
         "storage = Storage(sys.argv[1])\n"

@@ -4,7 +4,7 @@ import os
 import time
 from pathlib import Path
 
-from mltemporal.storage import Storage
+from mltemporal.storage.content import Storage
 from mltemporal.storage.leftovers import GRACE_S, sweep
 from mltemporal.storage.output import Output
 

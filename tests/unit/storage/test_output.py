@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from mltemporal.errors import InvalidRequest, ServiceUnavailable
-from mltemporal.storage import Storage
+from mltemporal.storage.content import Storage
 from mltemporal.storage.output import MANIFEST, Output, output_url
 
 

@@ -13,8 +13,8 @@ from services.s3 import IDENTITIES, S3Server
 from services.s3_faults import Answer, error_body
 
 from mltemporal.errors import InvalidRequest, MLTemporalError, ServiceUnavailable
-from mltemporal.specs import ObjectRef
-from mltemporal.storage import Storage
+from mltemporal.specs.data import ObjectRef
+from mltemporal.storage.content import Storage
 
 KEYS = "check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or the profile in AWS_PROFILE"
 REACH = "check AWS_ENDPOINT_URL, the network, and that the server runs"

@@ -7,8 +7,8 @@ import pytest
 from mltemporal.errors import InvalidRequest
 from mltemporal.launchers.local import LocalLauncher
 from mltemporal.results import StoredFile
-from mltemporal.specs import Artifact, ObjectRef
-from mltemporal.storage import Storage
+from mltemporal.specs.data import Artifact, ObjectRef
+from mltemporal.storage.content import Storage
 from mltemporal.storage.output import output_url
 
 NASTY = ["../../x", "..", ".", "", "/etc/x", "a\0b", "C:\\x", "..\\..\\x", "a/../../x", "x\n", "\x1b[31m"]

@@ -10,7 +10,8 @@ from services.kubernetes import IMAGE, standin  # noqa: F401
 from mltemporal.launchers.kubernetes.api import Api
 from mltemporal.launchers.kubernetes.manifest import job_manifest
 from mltemporal.settings import ClusterSettings
-from mltemporal.specs import DatasetRef, JobSpec, PodOptions, TrainerRef
+from mltemporal.specs.data import DatasetRef
+from mltemporal.specs.request import JobSpec, PodOptions, TrainerRef
 
 STORAGE = "s3://bucket/prefix"
 SPEC = JobSpec(

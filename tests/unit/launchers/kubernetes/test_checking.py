@@ -7,7 +7,8 @@ import pytest
 from mltemporal.errors import InvalidRequest
 from mltemporal.launchers.kubernetes.checking import check_spec
 from mltemporal.settings import ClusterSettings
-from mltemporal.specs import InferenceSpec, JobSpec, ModelRef, ObjectRef, Resources, SecretRef, TrainerRef
+from mltemporal.specs.data import ModelRef, ObjectRef
+from mltemporal.specs.request import InferenceSpec, JobSpec, Resources, SecretRef, TrainerRef
 
 STORAGE = "s3://bucket/prefix"
 DIGEST = "sha256:" + "0" * 64

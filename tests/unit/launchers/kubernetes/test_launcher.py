@@ -12,7 +12,7 @@ from mltemporal.errors import InvalidRequest, ServiceUnavailable
 from mltemporal.launchers.base import Phase
 from mltemporal.launchers.kubernetes.launcher import KubernetesLauncher
 from mltemporal.settings import ClusterSettings
-from mltemporal.specs import PodOptions, TrainerRef
+from mltemporal.specs.request import PodOptions, TrainerRef
 from mltemporal.testing.cluster import Cluster
 
 LINES = "import time\nfor i in range({count}):\n    print('line', i, flush=True)\n    time.sleep({pause})\n"

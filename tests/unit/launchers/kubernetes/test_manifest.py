@@ -2,7 +2,7 @@
 
 from mltemporal.launchers.kubernetes.manifest import selector, service_manifest
 from mltemporal.settings import ClusterSettings
-from mltemporal.specs import Resources, SecretRef, TrainerRef
+from mltemporal.specs.request import Resources, SecretRef, TrainerRef
 
 
 def pod_of(job):

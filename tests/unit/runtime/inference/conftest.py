@@ -12,19 +12,13 @@ import pandas as pd
 import pytest
 from sklearn.linear_model import LinearRegression
 
-from mltemporal.dataset import inspect
+from mltemporal.dataset.checking import inspect
 from mltemporal.model_files import save_model
 from mltemporal.runtime import context, inference
 from mltemporal.runtime.context import JOB_VARIABLE, Job
-from mltemporal.specs import (
-    DatasetRef,
-    InferenceSpec,
-    JobSpec,
-    ModelRef,
-    Resources,
-    TrainerRef,
-)
-from mltemporal.storage import Storage
+from mltemporal.specs.data import DatasetRef, ModelRef
+from mltemporal.specs.request import InferenceSpec, JobSpec, Resources, TrainerRef
+from mltemporal.storage.content import Storage
 
 KEY = "score-1"
 

@@ -8,10 +8,8 @@ import pandas as pd
 import pytest
 
 from mltemporal.profiling.drift import Drift
-from mltemporal.specs import (
-    ModelRef,
-    decode,
-)
+from mltemporal.specs.data import ModelRef
+from mltemporal.specs.encoding import decode
 
 
 @pytest.fixture

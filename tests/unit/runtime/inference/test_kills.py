@@ -15,10 +15,8 @@ from mltemporal.progress import Line, parse_line
 from mltemporal.runtime import inference
 from mltemporal.runtime.context import Job
 from mltemporal.runtime.failure import users_traceback
-from mltemporal.specs import (
-    ModelRef,
-    RunOutput,
-)
+from mltemporal.specs.data import ModelRef
+from mltemporal.specs.results import RunOutput
 
 
 @dataclass

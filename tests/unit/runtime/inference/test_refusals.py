@@ -7,9 +7,7 @@ import pandas as pd
 import pytest
 
 from mltemporal.errors import InvalidDataset, InvalidRequest, InvalidTrainer
-from mltemporal.specs import (
-    ModelRef,
-)
+from mltemporal.specs.data import ModelRef
 
 
 def refusal(call: Callable[[], object], kind: type[Exception] = InvalidDataset) -> str:

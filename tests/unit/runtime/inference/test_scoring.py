@@ -10,11 +10,10 @@ from sklearn.tree import DecisionTreeClassifier
 
 from mltemporal import steps
 from mltemporal.dataset.shards import opened_dataset, plan_shards
-from mltemporal.preparation import fit, parse_steps
+from mltemporal.preparation.checking import parse_steps
+from mltemporal.preparation.fitting import fit
 from mltemporal.runtime import inference
-from mltemporal.specs import (
-    ModelRef,
-)
+from mltemporal.specs.data import ModelRef
 
 
 def test_kept_columns_and_predictions_stand_in_the_rows_order(
