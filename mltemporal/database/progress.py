@@ -20,6 +20,7 @@ from mltemporal.database.tables import (
     points,
     streams,
 )
+from mltemporal.errors import NotFound
 from mltemporal.specs.data import Artifact, ObjectRef
 from mltemporal.specs.encoding import decode, encode
 from mltemporal.views import Point
@@ -103,8 +104,10 @@ class ProgressRecord:
         Progress is rank 0's: of another rank's points and notes nothing is recorded.
 
         Returns False, and records nothing, when the position is not at ``batch.start``: then
-        somebody else recorded it already, and the caller starts again from `place`. So it is
-        for an attempt that was never announced.
+        somebody else recorded it already, and the caller starts again from `place`.
+
+        Raises:
+            NotFound: the attempt was never announced, or the database was set back to before that.
         """
         with self._database.writing() as connection:
             _lock(connection, job_id)
@@ -227,7 +230,7 @@ def _move(connection: sa.Connection, job_id: int, attempt: int, rank: int, batch
         return bool(moved.rowcount)
     announced = sa.select(attempts.c.number).where(attempts.c.job_id == job_id, attempts.c.number == attempt)
     if connection.scalar(announced) is None:
-        return False
+        raise NotFound(f"job {job_id} has no attempt {attempt}", "job.history() lists its attempts")
     first = {
         "job_id": job_id,
         "attempt": attempt,

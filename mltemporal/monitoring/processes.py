@@ -113,7 +113,7 @@ async def _last_words(launcher: Launcher, name: str, row: JobRow | None, databas
     if row is None:
         return
     attempt = int(name.rpartition("-")[2])
-    with suppress(NotFound):  # somebody else has removed it
+    with suppress(NotFound):  # somebody else has removed it, or the record has no place for its words
         end = await record_output(database, launcher, row, attempt)
         reason = row.error or end.reason
         await asyncio.to_thread(database.jobs.end_attempt, row.id, attempt, phase=row.status, reason=reason)

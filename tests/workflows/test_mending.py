@@ -270,6 +270,22 @@ async def test_a_process_of_a_job_that_nobody_knows_is_ended(world):
     )
 
 
+async def test_a_process_whose_attempt_the_record_does_not_know_is_ended_unheard(world):
+    """As after a database was set back: there is no place where its words could be recorded."""
+    row = world.record(HANG)
+    launcher = local(world)
+    await launcher.start(row.spec, 1)
+    world.database.jobs.finish(row.id, JobStatus.FAILED)
+    async with asyncio.timeout(30):
+        async for seen in launcher.follow(f"{row.key}-1", 0):
+            if b"up" in seen.output:
+                break
+        done = mended(await mender(world).mend())
+    assert [f"stopped and removed the process '{row.key}-1' of job {row.id}, which has ended"] == done[:1]
+    assert [] == await launcher.names()
+    assert [] == world.database.progress.log(row.id)
+
+
 async def test_a_kubernetes_job_of_an_ended_job_is_removed_and_anothers_is_not(world, standin, monkeypatch):  # noqa: F811
     monkeypatch.setenv("KUBECONFIG", standin.kubeconfig)
     namespace = f"mending-{uuid.uuid4().hex[:8]}"

@@ -26,7 +26,7 @@ async def record_output(
         tell: is told of each sighting, once that is recorded.
 
     Raises:
-        NotFound: there is no such process.
+        NotFound: there is no such process, or the record has no such attempt.
         ServiceUnavailable: launcher or database does not answer.
 
     Idempotency: goes on where the record stands; where somebody else has recorded meanwhile, after that.

@@ -10,6 +10,7 @@ from mltemporal.database import progress as module
 from mltemporal.database.engine import Database
 from mltemporal.database.jobs import JobRow
 from mltemporal.database.progress import LOG_KEPT_BYTES, Batch, Place
+from mltemporal.errors import NotFound
 from mltemporal.specs.data import Artifact, ObjectRef
 from mltemporal.views import Point
 
@@ -48,7 +49,8 @@ def test_what_was_recorded_is_not_recorded_again(database: Database, job: JobRow
     assert record.append(job.id, 1, batch)
     assert not record.append(job.id, 1, batch)
     assert not record.append(job.id, 1, Batch(start=5, end=15, points=((5, point(2)),)))
-    assert not record.append(job.id, 2, Batch(start=0, end=10)), "an attempt that was never announced"
+    with pytest.raises(NotFound, match=f"job {job.id} has no attempt 2"):
+        record.append(job.id, 2, Batch(start=0, end=10))
     assert (10, 1) == (record.place(job.id, 1).position, len(record.points(job.id)))
     assert ["one\n"] == [text for _, _, text in record.log(job.id)]
     assert 1 == [event.kind for event in database.jobs.events(job.id)].count("note")
