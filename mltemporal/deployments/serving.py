@@ -101,6 +101,8 @@ class Serving:
                     )
             except ServiceUnavailable as error:
                 log.warning("%s", error)  # the next look tries again
+            except Exception:  # one bad look must not be the last
+                log.exception("a look at the versions failed; it is done again")
 
     async def end(self) -> None:
         """Stop looking at what is open."""

@@ -45,6 +45,11 @@ class ProcessFolder:
         return (self.path / "process.json").exists() or (self.path / "exit.json").exists()
 
     @property
+    def waits(self) -> bool:
+        """Whether the process is to be started, and can be: its order is sound."""
+        return not self.started and self._load("order.json") is not None
+
+    @property
     def queued_at(self) -> tuple[float, str]:
         """Sorts folders by the time of their order."""
         order = self._load("order.json")
@@ -96,6 +101,8 @@ class ProcessFolder:
     def _without_process(self) -> Sighting:
         if (self.path / "process.json").exists() and not self._load("process.json"):
             return Sighting(phase=Phase.INTERRUPTED, reason="the record of its process is damaged")
+        if self.exists and not self._load("order.json"):
+            return Sighting(phase=Phase.INTERRUPTED, reason="the order to start it is damaged")
         return Sighting(phase=Phase.QUEUED)
 
     def read(self, position: int) -> bytes:

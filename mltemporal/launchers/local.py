@@ -10,10 +10,12 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import json
+import logging
 import os
 import shutil
 import sys
 import time
+import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict, dataclass, fields, replace
@@ -28,6 +30,8 @@ from mltemporal.launchers.threads import thread_settings
 from mltemporal.launchers.warm import WarmInterpreters
 from mltemporal.settings import Settings
 from mltemporal.specs.request import JobSpec, PodOptions
+
+log = logging.getLogger("mltemporal.worker")
 
 _POLL_S = 0.1
 
@@ -67,6 +71,7 @@ class LocalLauncher:
     ) -> None:
         self._contexts = home / "launch"
         self._root = home / "jobs"
+        self._gone = home / "jobs-deleted"
         self._storage_url = storage_url
         self._max_jobs = max_jobs
         self._owner = owner
@@ -147,7 +152,7 @@ class LocalLauncher:
         folder = self._folder(f"{spec.key}-{attempt}")
         if not folder.exists:
             folder.place(self._order(spec, attempt))
-        await self._admit()
+        await self._admit(folder.name)
 
     async def find(self, name: str) -> Sighting | None:
         """Return the process's phase, without output; None where there is no such process."""
@@ -181,7 +186,7 @@ class LocalLauncher:
                 if phase.final:
                     return
             if seen.phase is Phase.QUEUED and time.monotonic() - self._looked_at > _POLL_S:
-                await self._admit()  # one look serves all that wait
+                await self._admit(name)  # one look serves all that wait
             if not more:  # often at first, so that a short job is not kept waiting for its end
                 await asyncio.sleep(min(_POLL_S, 0.01 + (time.monotonic() - began) / 20))
 
@@ -208,13 +213,16 @@ class LocalLauncher:
                 raise ServiceUnavailable(f"process {name!r} does not end on SIGKILL", "look at it with `ps`")
 
     async def delete(self, name: str) -> None:
-        """Remove the folder of a process that has ended."""
+        """Remove the folder of a process that has ended; also what a killed worker had begun to remove.
+
+        It is taken away as a whole first: what is half removed would look as if it waited to be started.
+        """
         folder = self._folder(name)
-        if not folder.exists or not self._look(folder).phase.final:
-            return
-        while folder.path.exists():
-            with suppress(FileNotFoundError):  # somebody else is at it too; what they left is removed then
-                await asyncio.to_thread(shutil.rmtree, folder.path)
+        async with self._admission():
+            if folder.exists and self._look(folder).phase.final:
+                self._gone.mkdir(mode=0o700, exist_ok=True)
+                folder.path.rename(self._gone / uuid.uuid4().hex)
+        await asyncio.to_thread(_clear, self._gone)
 
     async def forget(self, key: str) -> None:
         """Remove what `prepare` kept, also where it was killed in the middle."""
@@ -265,17 +273,27 @@ class LocalLauncher:
         reason = f"waiting for a free slot: {ahead} ahead, {self._max_jobs} local jobs may run at once"
         return replace(seen, reason=reason)
 
-    async def _admit(self) -> None:
-        """Start as many waiting processes as there is room for, first come first."""
+    async def _admit(self, name: str) -> None:
+        """Start as many waiting processes as there is room for, first come first.
+
+        Raises:
+            ServiceUnavailable: the one that is called ``name`` was not started; the others have their own.
+        """
         async with self._admission():
             folders = self._folders()
-            waiting = sorted((f for f in folders if not f.started), key=lambda f: f.queued_at)
-            if waiting:
-                alive = sum(1 for f in folders if f.started and not f.look().phase.final)
-                for folder in waiting[: max(0, self._max_jobs - alive)]:
-                    await folder.run(self._warm)
-            self._waiting = [folder.name for folder in waiting if not folder.started]
-            self._looked_at = time.monotonic()
+            waiting = sorted((f for f in folders if f.waits), key=lambda f: f.queued_at)
+            room = self._max_jobs - sum(f.started and not f.look().phase.final for f in folders)
+            try:
+                for folder in waiting[: max(0, room)]:
+                    try:
+                        await folder.run(self._warm)
+                    except ServiceUnavailable as error:
+                        if folder.name == name:
+                            raise
+                        log.warning("%s", error)
+            finally:
+                self._waiting = [folder.name for folder in waiting if folder.waits]
+                self._looked_at = time.monotonic()
 
     @asynccontextmanager
     async def _admission(self) -> AsyncIterator[None]:
@@ -298,6 +316,14 @@ def _umask() -> int:
     found = os.umask(0o077)
     os.umask(found)
     return found
+
+
+def _clear(folder: Path) -> None:
+    """Remove what is in the folder, whoever else is at it too."""
+    for path in folder.glob("*"):
+        while path.exists():
+            with suppress(FileNotFoundError):
+                shutil.rmtree(path)
 
 
 def _locked(lock: int) -> bool:

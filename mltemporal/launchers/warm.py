@@ -49,7 +49,10 @@ class WarmInterpreters:
             server.close()
             server = None
         if server is None:
-            server = _Server(order["argv"][0], order["env"])
+            try:
+                server = _Server(order["argv"][0], order["env"])
+            except OSError:  # its Python is gone: whoever starts it cold says so
+                return False
         self._servers[key] = server  # the last is the one used last
         while len(self._servers) > _KEPT:
             unused = self._servers.pop(next(iter(self._servers)))

@@ -51,4 +51,6 @@ async def _again_and_again(look: Callable[[], Awaitable[Deeds]], every_s: float)
                 log.info("%s", told)
         except MLTemporalError as error:
             log.info("%s", error)  # a service is away: the next look comes soon
+        except Exception:  # one bad look must not be the last
+            log.exception("a look at the jobs failed; it is done again")
         await asyncio.sleep(every_s)

@@ -10,6 +10,7 @@ import sys
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import Any
 
 from mltemporal.errors import InvalidRequest
@@ -56,8 +57,13 @@ class ShardPool:
         try:
             while waiting or any(worker.shard for worker in self._workers):
                 self._give_out(waiting)
-                for key, _ in self._selector.select(REPORT_EVERY_S):
-                    self._hear(key.data, waiting, rows, done)
+                heard = [key.data for key, _ in self._selector.select(REPORT_EVERY_S)]
+                # Its pipe may be held open by what it has left behind: then no end of it is ever read.
+                dead = [each for each in self._workers if each not in heard and each.is_over]
+                for worker in heard:
+                    self._hear(worker, waiting, rows, done)
+                for worker in dead:
+                    self._replace(worker, waiting)
                 rows.tell()
             for worker in self._workers:
                 worker.finish()
@@ -146,9 +152,14 @@ class _Worker:
         self._write(f"{encode(shard)}\n".encode())
 
     def finish(self) -> None:
-        """Tell that there is no more to do."""
+        """Tell that there is no more to do; one that does not end of itself is ended by `kill`."""
         self._write(b"\n")
-        self._process.wait()
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(_GRACE_S)
+
+    @property
+    def is_over(self) -> bool:
+        return self._process.poll() is not None
 
     def read(self) -> list[Told] | None:
         """Return what was told since the last time; None where the process has ended."""

@@ -4,6 +4,7 @@ import asyncio
 import json
 import subprocess
 import sys
+from dataclasses import replace
 
 import psutil
 import pytest
@@ -70,6 +71,54 @@ class TestLocalLauncher(LauncherContract):
         for spec in (fourth, second, third):
             await launcher.stop(f"{spec.key}-1", 0)
         assert (await launcher.find(f"{fourth.key}-1")).phase is Phase.INTERRUPTED
+
+    async def test_what_a_killed_worker_left_half_deleted_is_never_started_again(
+        self, launcher, make_spec, tmp_path, monkeypatch
+    ):
+        class Killed(BaseException):
+            pass
+
+        def killed(path):
+            (path / "exit.json").unlink()
+            (path / "process.json").unlink()
+            raise Killed
+
+        again = tmp_path / "again"
+        once, other = make_spec(f"open({str(again)!r}, 'a').write('x')"), make_spec("print('other')")
+        await launcher.start(once, 1)
+        await followed(launcher, f"{once.key}-1")
+        with monkeypatch.context() as dying:
+            dying.setattr("mltemporal.launchers.local.shutil.rmtree", killed)
+            with pytest.raises(Killed):
+                await launcher.delete(f"{once.key}-1")
+        await launcher.start(other, 1)
+        await followed(launcher, f"{other.key}-1")
+        assert "x" == again.read_text()
+        assert [f"{other.key}-1"] == await launcher.names()
+        await launcher.delete(f"{other.key}-1")
+        assert [] == [*(tmp_path / "home").glob("jobs*/*/*")]
+
+    async def test_one_that_cannot_be_started_keeps_none_waiting_behind_it(
+        self, launcher, store_script, make_spec, tmp_path
+    ):
+        """Its Python was removed while it waited; another's order was cut off by a full disk."""
+        gone, damaged, sound = store_script("print('gone')"), make_spec(FOREVER), make_spec("print('sound')")
+        launcher.prepare(gone.key, replace(KernelContext.here(), python=str(tmp_path / "removed/python")))
+        running = [make_spec(FOREVER) for _ in range(2)]
+        for spec in running:
+            await launcher.start(spec, 1)
+        for spec in (gone, damaged, sound):
+            await launcher.start(spec, 1)
+        (tmp_path / "home/jobs" / f"{damaged.key}-1" / "order.json").write_bytes(b"")
+        await launcher.stop(f"{running[0].key}-1", 0)
+        output, end = await followed(launcher, f"{sound.key}-1")
+        assert (Phase.SUCCEEDED, True) == (end.phase, b"sound\n" in output)
+        output, end = await followed(launcher, f"{gone.key}-1")
+        assert (Phase.FAILED, 127) == (end.phase, end.exit_code)
+        assert b"removed/python" in output
+        _, end = await followed(launcher, f"{damaged.key}-1")
+        assert (Phase.INTERRUPTED, "the order to start it is damaged") == (end.phase, end.reason)
+        await launcher.stop(f"{running[1].key}-1", 0)
 
     async def test_another_launcher_of_the_same_home_adopts_a_running_process(
         self, launcher, running, tmp_path, storage

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import os
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
@@ -15,9 +16,12 @@ from pathlib import Path
 from typing import Any
 
 from mltemporal.errors import InvalidRequest, MLTemporalError, NotFound, ServiceUnavailable
+from mltemporal.launchers.kubernetes.lines import lines
 from mltemporal.settings import ClusterSettings
 
 Json = dict[str, Any]
+
+log = logging.getLogger("mltemporal.kubernetes")
 
 _ANSWER_S = 30.0
 _CONNECT_S = 10.0
@@ -42,9 +46,11 @@ class Api:
     `Forbidden`, `NotFound`, `Conflict` and `InvalidRequest` (what was sent is wrong).
     """
 
-    def __init__(self, client: Any, namespace: str) -> None:
+    def __init__(self, client: Any, namespace: str, settings: ClusterSettings) -> None:
         self._client = client
         self.namespace = namespace
+        self._settings = settings
+        self._renewing = asyncio.Lock()
 
     @classmethod
     async def open(cls, settings: ClusterSettings) -> Api:
@@ -62,7 +68,7 @@ class Api:
         configuration = Configuration()
         namespace = await _configure(configuration, settings)
         configuration.connection_pool_maxsize = 0  # a connection for each followed log
-        return cls(ApiClient(configuration), settings.namespace or namespace)
+        return cls(ApiClient(configuration), settings.namespace or namespace, settings)
 
     async def close(self) -> None:
         """Give back the connections."""
@@ -107,9 +113,9 @@ class Api:
 
     @asynccontextmanager
     async def stream(
-        self, path: str, *, silence_s: float | None = None, **query: Any
+        self, path: str, *, silence_s: float | None = None, piece_bytes: int | None = None, **query: Any
     ) -> AsyncIterator[AsyncIterator[bytes]]:
-        """Give the lines of a long answer (a watch, a followed log) as they come.
+        """Give the `lines` of a long answer (a watch, a followed log) as they come.
 
         A connection on which nothing comes for ``silence_s`` seconds counts as lost.
         """
@@ -121,7 +127,7 @@ class Api:
             try:
                 if response.status >= 300:
                     raise _refusal(response.status, await response.read(), path)
-                yield _lines(response)
+                yield lines(response.content.iter_any(), piece_bytes)
             finally:
                 response.close()
 
@@ -134,7 +140,13 @@ class Api:
         headers: Mapping[str, str] | None = None,
     ) -> Json:
         _, data = await self._exchange(method, path, query, body, headers)
-        answer: Json = json.loads(data) if data else {}
+        try:
+            answer: Json = json.loads(data) if data else {}
+        except ValueError as error:
+            raise ServiceUnavailable(
+                f"{self.server!r} answers with something else than JSON: {data[:80]!r}",
+                "look at what stands between here and the API server: `kubectl get jobs -v=8`",
+            ) from error
         return answer
 
     async def _exchange(
@@ -165,16 +177,44 @@ class Api:
     ) -> Any:
         parameters = [(name, _text(value)) for name, value in query.items() if value is not None]
         usual = {"Accept": "application/json, */*", "Content-Type": "application/json"}
-        return await self._client.call_api(
-            path,
-            method,
-            query_params=parameters,
-            body=body,
-            header_params={**usual, **(headers or {})},
-            auth_settings=["BearerToken"],
-            _preload_content=False,
-            _request_timeout=limits,
-        )
+
+        async def send() -> Any:
+            return await self._client.call_api(
+                path,
+                method,
+                query_params=parameters,
+                body=body,
+                header_params={**usual, **(headers or {})},
+                auth_settings=["BearerToken"],
+                _preload_content=False,
+                _request_timeout=limits,
+            )
+
+        token = self._token
+        response = await send()
+        if response.status == 401 and await self._renewed(token):
+            response.close()
+            response = await send()
+        return response
+
+    @property
+    def _token(self) -> str | None:
+        token: str | None = self._client.configuration.api_key.get("BearerToken")
+        return token
+
+    async def _renewed(self, old: str | None) -> bool:
+        """Read the configuration again, which makes a token anew; return whether it is another than ``old``.
+
+        The client does so once, when it reads a kubeconfig. But the tokens of a cloud's log-in program
+        live for minutes, and a person who logs in again writes the file anew.
+        """
+        async with self._renewing:
+            if self._token == old:
+                try:
+                    await _configure(self._client.configuration, self._settings)
+                except InvalidRequest as error:
+                    log.warning("%s", error)
+        return self._token != old
 
 
 async def _configure(configuration: Any, settings: ClusterSettings) -> str:
@@ -217,11 +257,6 @@ def _no_access(kubeconfig: str, why: str) -> InvalidRequest:
         "point KUBECONFIG at a kubeconfig, and MLTEMPORAL_KUBERNETES_CONTEXT at one of its contexts where it "
         "has several",
     )
-
-
-async def _lines(response: Any) -> AsyncIterator[bytes]:
-    async for line in response.content:
-        yield line
 
 
 def _warning(header: str) -> str:

@@ -205,13 +205,15 @@ class KubernetesLauncher:
         async with self._opening:
             if self._cluster is None:
                 self._cluster = Cluster(await Api.open(self._settings), self._owner)
+            cluster = self._cluster
         try:
-            await self._cluster.ready()
+            await cluster.ready()
         except ServiceUnavailable:
-            if not self._cluster.known:  # nothing was ever seen: another try connects anew
-                await self.close()
+            if not cluster.known:  # nothing was ever seen: another try connects anew
+                if self._cluster is cluster:  # several may have waited for it
+                    await self.close()
                 raise
-        return self._cluster
+        return cluster
 
     async def _adopt(self, cluster: Cluster, job: Json) -> Json:
         """Return the Job that has this name already, if it is the one that would have been created."""

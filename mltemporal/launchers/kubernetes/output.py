@@ -28,6 +28,8 @@ log = logging.getLogger("mltemporal.kubernetes")
 _STAMP = re.compile(rb"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?(?:Z|([+-])(\d\d):(\d\d)) ?")
 _INDEX = "batch.kubernetes.io/job-completion-index"
 _CHUNK_BYTES = 256 << 10
+_PIECE_BYTES = 64 << 10
+"""A longer line (a progress bar that is drawn over and over) is read in pieces, each counted as a line."""
 _PAUSE_S = 0.2
 _SILENCE_S = 3.0
 
@@ -172,17 +174,19 @@ class RankOutput:
         if begin.ns:
             query["sinceTime"] = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(begin.ns // 10**9))
         passed = 0  # lines of the cursor's own time that were read before
-        async with self._cluster.api.stream(path, **query) as lines:
+        ns, goes_on = self._read.ns, False
+        async with self._cluster.api.stream(path, piece_bytes=_PIECE_BYTES, **query) as lines:
             self.trouble = ""
             async for line in lines:
                 self._heard_at = time.monotonic()
-                ns, text = _split(line, self._read.ns)
+                ns, text = (ns, line) if goes_on else _split(line, ns)
+                goes_on = not line.endswith(b"\n") and len(line) == _PIECE_BYTES
                 if ns < begin.ns:
                     continue
                 if ns == begin.ns and passed < begin.count:
                     passed += 1
                     continue
-                if not line.endswith(b"\n"):
+                if not line.endswith(b"\n") and not goes_on:
                     return ns, text + b"\n"
                 await self._keep(ns, text)
         return None

@@ -14,7 +14,7 @@ import random
 from collections.abc import Callable
 from typing import Any
 
-from mltemporal.errors import MLTemporalError
+from mltemporal.errors import MLTemporalError, ServiceUnavailable
 from mltemporal.launchers.kubernetes.api import Api, Gone
 
 Json = dict[str, Any]
@@ -69,13 +69,13 @@ class Reflector:
                 self._version = ""
                 await asyncio.sleep(_FIRST_PAUSE_S * random.uniform(0.5, 1.0))  # noqa: S311 - as below
             except MLTemporalError as error:
-                if self.trouble is None or self.trouble.what != error.what:
-                    log.warning("%s", error)
-                self.trouble = error
-                self.heard.set()
-                self._wake_all()
+                self._lose(error)
                 await asyncio.sleep(pause_s * random.uniform(0.5, 1.0))  # noqa: S311 - not all workers at once
                 pause_s = min(_LONGEST_PAUSE_S, pause_s * 2)
+            except (LookupError, TypeError, ValueError, AttributeError) as error:
+                self._version = ""
+                self._lose(_not_kubernetes(self._api.server, error))
+                await asyncio.sleep(_LONGEST_PAUSE_S * random.uniform(0.5, 1.0))  # noqa: S311 - as above
 
     def put(self, found: Json) -> None:
         """Take an object that the API server has just answered with, unless the watch is further already."""
@@ -101,7 +101,7 @@ class Reflector:
             self._changed(item)
 
     async def _watch(self) -> None:
-        query = {
+        query: Json = {
             "watch": True,
             "allowWatchBookmarks": True,
             "resourceVersion": self._version,
@@ -127,6 +127,13 @@ class Reflector:
             self.objects[name] = item
         self._changed(item)
 
+    def _lose(self, error: MLTemporalError) -> None:
+        if self.trouble is None or self.trouble.what != error.what:
+            log.warning("%s", error)
+        self.trouble = error
+        self.heard.set()
+        self._wake_all()
+
     def _answered(self) -> None:
         if self.trouble is not None:
             self.trouble = None
@@ -135,6 +142,14 @@ class Reflector:
     def _wake_all(self) -> None:
         for item in list(self.objects.values()):
             self._changed(item)
+
+
+def _not_kubernetes(server: str, error: Exception) -> ServiceUnavailable:
+    """Say that an answer has not the form of an API server's: a log-in page's, say, or a proxy's."""
+    return ServiceUnavailable(
+        f"what {server!r} answers is not a Kubernetes API's answer: {type(error).__name__}: {error}",
+        "look at what stands between here and the API server: `kubectl get jobs -v=8`; it is tried again",
+    )
 
 
 def _number(version: str) -> int:

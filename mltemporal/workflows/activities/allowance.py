@@ -51,11 +51,20 @@ class Allowance:
         self._notes = len(self.said.notes)
         self._names = set(self.said.names)
 
+    @property
+    def has_room(self) -> bool:
+        """Whether a small point would be recorded now."""
+        return self._points + 1 <= self._most
+
+    @property
+    def _most(self) -> float:
+        age = max(0.0, self.clock() - self.said.since)
+        return min(BURST + PER_SECOND * age, MANY + age)
+
     def point(self, size_bytes: int) -> bool:
         """Whether another point is recorded, whose line has so many bytes."""
-        age = max(0.0, self.clock() - self.said.since)
         cost = 1 + size_bytes // 1024
-        if self._points + cost > min(BURST + PER_SECOND * age, MANY + age):
+        if self._points + cost > self._most:
             return self._refuse(_TOO_FAST)
         self._points += cost
         return True

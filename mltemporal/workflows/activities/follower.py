@@ -51,6 +51,11 @@ class Follower:
         """Up to which byte the output was fed."""
         return self.position + len(self._pending)
 
+    @property
+    def can_catch_up(self) -> bool:
+        """Whether a point was held back, and there is room for it now."""
+        return self._held is not None and self._allowance is not None and self._allowance.has_room
+
     def feed(self, output: bytes, cursor: str = "", *, last: bool = False) -> bool:
         """Record the whole lines in ``output``, which follows what was fed before; all of it when ``last``.
 
@@ -61,7 +66,7 @@ class Follower:
         end = self._pending.rfind(b"\n") + 1
         end += (len(self._pending) - end) // _LONGEST_LINE_BYTES * _LONGEST_LINE_BYTES
         end = len(self._pending) if last else end
-        if not end and not (last and self._held):
+        if not end and not (last and self._held) and not self.can_catch_up:
             return True
         whole, self._pending = self._pending[:end], self._pending[end:]
         batch = self._read(whole, "" if self._pending else cursor, last=last)

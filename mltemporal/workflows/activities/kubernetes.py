@@ -217,11 +217,11 @@ class JobActivities:
                 await asyncio.to_thread(self._database.jobs.set_status, job.id, *status)
             activity.heartbeat(_beat(seen.phase, follower))
 
+        first = asyncio.create_task(record_output(self._database, launcher, job, attempt.number, tell=tell))
         try:
-            end = await record_output(self._database, launcher, job, attempt.number, tell=tell)
-            await asyncio.gather(*others)
+            end, *_ = await asyncio.gather(first, *others)
         finally:
-            for task in others:
+            for task in (first, *others):  # where one failed, all begin again where the record stands
                 task.cancel()
         return end
 

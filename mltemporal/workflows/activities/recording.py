@@ -36,7 +36,7 @@ async def record_output(
         place = await asyncio.to_thread(database.progress.place, job.id, attempt, rank)
         follower = Follower(database, job.id, attempt, patterns, rank=rank, position=place.position)
         async for seen in launcher.follow(name, place.position, place.cursor, rank):
-            if seen.output or seen.phase.final:
+            if seen.output or seen.phase.final or follower.can_catch_up:
                 last = seen.phase.final
                 if not await asyncio.to_thread(follower.feed, seen.output, seen.cursor, last=last):
                     break

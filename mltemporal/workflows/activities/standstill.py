@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from dataclasses import replace
 
@@ -12,6 +13,8 @@ from mltemporal.launchers.base import Launcher, Phase, Sighting
 from mltemporal.specs.running import Attempt, JobStatus
 from mltemporal.workflows.activities.follower import Follower
 from mltemporal.workflows.activities.stalls import KEPT, Progressing
+
+log = logging.getLogger("mltemporal.worker")
 
 
 class Standstill:
@@ -39,6 +42,9 @@ class Standstill:
         The first time, that is recorded among the job's events; with ``stall="restart"`` the process
         is stopped meanwhile, gracefully.
         """
+        if self._stopping is not None and self._stopping.done() and (error := self._stopping.exception()):
+            log.warning("job %d stands still, and could not be stopped: %s", self._job.id, error)
+            self._stopping, self._words = None, ""  # it is tried again
         stands = self._job.spec.stall is not None and self._progressing.look(
             time.monotonic(),
             running=seen.phase is Phase.RUNNING,

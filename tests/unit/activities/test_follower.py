@@ -10,6 +10,7 @@ from mltemporal.database.engine import Database
 from mltemporal.progress import format_line
 from mltemporal.specs.data import Column, DatasetRef, ObjectRef
 from mltemporal.specs.request import JobSpec, TrainerRef
+from mltemporal.workflows.activities import allowance
 from mltemporal.workflows.activities.follower import Follower
 
 MakeFollower = Callable[..., Follower]
@@ -167,3 +168,19 @@ def test_artifacts_are_registered_and_half_ones_are_ordinary_output(
     nameless = b'::mltemporal::{"event":"artifact","name":"b.txt"}\n'
     assert follower().feed(format_line(event="artifact", name="a.txt", object=ref) + nameless)
     assert [("a.txt", ref)] == [(a.name, a.object) for a in database.progress.artifacts(1)]
+
+
+def test_a_point_that_was_held_back_is_recorded_once_there_is_room(
+    database: Database, follower: MakeFollower, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(allowance, "BURST", 3)
+    monkeypatch.setattr(allowance, "PER_SECOND", 0)
+    made = follower()
+    assert made.feed(b"".join(format_line(step=step, metrics={"loss": 1.0}) for step in range(1, 6)))
+    assert ([1, 2, 3], False) == (steps(database), made.can_catch_up)
+    monkeypatch.setattr(allowance, "BURST", 4)
+    assert made.can_catch_up
+    assert made.feed(b"")
+    assert ([1, 2, 3, 5], False) == (steps(database), made.can_catch_up)
+    assert made.feed(b"", last=True)
+    assert [1, 2, 3, 5] == steps(database)

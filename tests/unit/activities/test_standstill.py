@@ -11,6 +11,7 @@ import pytest
 from mltemporal.database.engine import Database
 from mltemporal.database.jobs import JobRow
 from mltemporal.database.progress import Batch
+from mltemporal.errors import ServiceUnavailable
 from mltemporal.launchers.base import Phase, Sighting
 from mltemporal.specs.data import DatasetRef
 from mltemporal.specs.request import JobSpec, TrainerRef
@@ -97,3 +98,22 @@ async def test_a_training_that_wants_no_judgement_gets_none(database, clock) -> 
     assert "" == await seen(watch, clock, 1000.0)
     assert "" == await seen(watch, clock, 9000.0)
     assert [] == told(database, job)
+
+
+async def test_a_stop_that_failed_is_tried_again(database, clock) -> None:
+    class Busy(Launcher):
+        async def stop(self, name: str, grace_s: float) -> None:
+            await super().stop(name, grace_s)
+            if len(self.stopped) == 1:
+                raise ServiceUnavailable("the cluster is busy or ill", "it is tried again")
+
+    job, launcher = started(database, stall="restart"), Busy()
+    watch = await Standstill.begin(database, launcher, job, Attempt(job_id=job.id, number=1))
+    await seen(watch, clock, 1000.0)
+    for at in (1061.0, 1062.0, 1063.0):
+        assert "it is stopped" in await seen(watch, clock, at)
+        await asyncio.sleep(0)
+    assert [f"{job.key}-1"] * 2 == launcher.stopped
+    end = await watch.ended(Sighting(phase=Phase.FAILED))
+    assert Phase.INTERRUPTED is end.phase
+    assert 1 == len(told(database, job))

@@ -36,6 +36,11 @@ def write(job, shard):
         file.write(f"{os.getpid()} {os.environ.get('OMP_NUM_THREADS')} {sharding.threads()}\\n")
     begun = log.read_text().count("\\n")
     killed = FOLDER / f"kill-{shard.index}"
+    if (FOLDER / f"child-{shard.index}").exists() and begun == 1:
+        child = os.fork()
+        if not child:
+            time.sleep(600)
+        (FOLDER / "child").write_text(str(child))
     if killed.exists() and begun <= int(killed.read_text()):
         os.kill(os.getpid(), signal.SIGKILL)
     if (FOLDER / f"fail-{shard.index}").exists():
@@ -171,6 +176,18 @@ def test_a_process_that_is_killed_is_replaced_and_its_shard_done_again(
     assert 3 == len(set(processes(folder, 2)))
     assert [1, 1, 1, 1, 1] == [len(processes(folder, i)) for i in (0, 1, 3, 4, 5)]
     assert 2 == sum("shard 2 (rows 20 to 30" in line.text for line in told() if line.event == "note")
+
+
+def test_a_killed_process_is_missed_though_what_it_started_keeps_its_pipe_open(
+    run: Run, folder: Path
+) -> None:
+    (folder / "kill-2").write_text("1")
+    (folder / "child-2").touch()
+    try:
+        assert results() == run()
+    finally:
+        os.kill(int((folder / "child").read_text()), signal.SIGKILL)
+    assert 2 == len(set(processes(folder, 2)))
 
 
 def test_a_shard_that_is_killed_again_and_again_ends_the_job(run: Run, folder: Path, job: Job) -> None:

@@ -1,5 +1,6 @@
 """The thin client: how it gets in, and what it makes of the cluster's refusals."""
 
+import asyncio
 import json
 from pathlib import Path
 
@@ -102,6 +103,26 @@ async def test_credentials_that_are_not_accepted_may_be_renewed(kubeconfig) -> N
     api = await Api.open(ClusterSettings())
     with pytest.raises(ServiceUnavailable, match="does not accept the credentials"):
         await api.get(api.path("jobs"))
+    await api.close()
+
+
+async def test_a_token_that_is_no_longer_accepted_is_made_anew(kubeconfig) -> None:
+    """As by a cloud's log-in program, or by a person who logs in again: the worker goes on."""
+    found = yaml.safe_load(kubeconfig.read_text())
+    tokens = [user["user"]["token"] for user in found["users"]]
+    for cluster in found["clusters"]:
+        cluster["cluster"]["server"] = "/".join(cluster["cluster"]["server"].split("/")[:3])
+
+    def write(tokens: list[str]) -> None:
+        for user, token in zip(found["users"], tokens, strict=True):
+            user["user"] = {"token": token}
+        kubeconfig.write_text(yaml.safe_dump(found))
+
+    write(["old"] * len(tokens))
+    api = await Api.open(ClusterSettings())
+    write(tokens)
+    lists = await asyncio.gather(*(api.get(api.path("jobs")) for _ in range(5)))
+    assert ["JobList"] * 5 == [each["kind"] for each in lists]
     await api.close()
 
 

@@ -156,3 +156,36 @@ async def test_an_answer_is_taken_only_if_it_is_newer(api, create) -> None:
         ahead = {**new, "metadata": {**new["metadata"], "resourceVersion": str(10**9)}, "data": {"a": "2"}}
         kept.put(ahead)
         assert {"a": "2"} == kept.objects["one"]["data"]
+
+
+async def test_an_answer_that_is_none_of_an_api_server_is_told_and_got_over(api, create, monkeypatch) -> None:
+    """A proxy's page without a list in it, and a line of a watch that was cut off."""
+    await create("there")
+    real_get, real_stream = api.get, api.stream
+    answers = [{"metadata": {}}, {"kind": "Status"}]
+
+    async def page(path: str, **query: object) -> object:
+        return answers.pop() if answers else await real_get(path, **query)
+
+    cut = [b'{"type": "ADDED", "obj']
+
+    @asynccontextmanager
+    async def stream(path: str, **query: object):
+        if not cut:
+            async with real_stream(path, **query) as lines:
+                yield lines
+            return
+
+        async def lines():
+            yield cut.pop()
+
+        yield lines()
+
+    monkeypatch.setattr(api, "get", page)
+    monkeypatch.setattr(api, "stream", stream)
+    async with watching(api) as (kept, _):
+        assert kept.trouble is not None
+        assert "is not a Kubernetes API's answer: KeyError" in kept.trouble.what
+        await until(lambda: not cut and not kept.trouble and "there" in kept.objects)
+        await create("later")
+        await until(lambda: "later" in kept.objects)
