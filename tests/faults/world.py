@@ -114,7 +114,7 @@ class World:
         self.up()
 
     def up(self) -> None:
-        """Start the stack, or find it, with the environment of the run."""
+        """Start the stack, or find it, with the environment of the run; the services of a team keep theirs."""
         before = dict(os.environ)
         os.environ.update(self.environ)
         try:

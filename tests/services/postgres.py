@@ -35,6 +35,7 @@ class PostgresServer:
         self._process: subprocess.Popen[bytes] | None = None
         self.port = _free_port()
         self.password = secrets.token_hex(8)
+        self._environ = dict(os.environ)  # as it is now: what is set meanwhile is for others
 
     def initialise(self) -> None:
         """Make the server's files. The server refuses to run as root: then they are user postgres's."""
@@ -81,6 +82,7 @@ class PostgresServer:
                 stdout=log,
                 stderr=log,
                 cwd="/",
+                env=self._environ,
                 start_new_session=True,  # Ctrl-C ends the tests, which end the server
             )
 

@@ -55,6 +55,7 @@ class S3Server:
         self._buckets = buckets
         self._ports = dict(zip(_PARTS, free_ports(address, len(_PARTS)), strict=True))
         self._process: subprocess.Popen[bytes] | None = None
+        self._environ = dict(os.environ)  # as it is now: what is set meanwhile is for others
 
     @property
     def endpoint(self) -> str:
@@ -106,7 +107,7 @@ class S3Server:
             self._process = subprocess.Popen(
                 self._command(),
                 cwd=self.folder,
-                env={**os.environ, "GOMEMLIMIT": "300MiB", "HOME": str(self.folder)},
+                env={**self._environ, "GOMEMLIMIT": "300MiB", "HOME": str(self.folder)},
                 stdout=log,
                 stderr=log,
                 start_new_session=True,  # Ctrl-C ends the tests, which end the server
