@@ -114,7 +114,7 @@ class World:
         self.up()
 
     def up(self) -> None:
-        """Start the stack, or find it, with the environment of the run; the services of a team keep theirs."""
+        """Start the stack, or find it, with the environment of the run."""
         before = dict(os.environ)
         os.environ.update(self.environ)
         try:
