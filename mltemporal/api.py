@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from mltemporal import launching, request, session, tables
 from mltemporal.errors import InvalidRequest
 from mltemporal.handles import TrainingJob
+from mltemporal.keywords import explained
 from mltemporal.launching import DryRun
 from mltemporal.specs.data import Expectation
 from mltemporal.specs.request import JobSpec, TrainerRef
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from mltemporal.specs.request import PodOptions, Resources
 
 
+@explained
 def train(
     dataset: object,
     trainer: object = None,

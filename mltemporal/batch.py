@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from mltemporal import launching, request, scoring, session, tables
 from mltemporal.handles import InferenceJob, PreprocessingJob
+from mltemporal.keywords import explained
 from mltemporal.launching import DryRun
 from mltemporal.placement import check_apart, check_output, output_place, placement
 from mltemporal.specs.request import InferenceSpec, JobSpec, PreparationSpec, TrainerRef
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from mltemporal.specs.request import Resources
 
 
+@explained
 def preprocess(
     dataset: object,
     *,
@@ -173,6 +175,7 @@ def preprocess(
     return job
 
 
+@explained
 def predict(
     model: object,
     dataset: object,

@@ -91,9 +91,14 @@ async def cancel(session: Session, job_id: int) -> bool:
     if row.status.final:
         await asyncio.to_thread(record, session, row, f"cancel refused: it has ended as {row.status}")
         return False
+    await session.client()  # where there is no way to Temporal, nothing was asked for
     await asyncio.to_thread(record, session, row, "cancel")
-    if await _cancelled(session, row):
-        return True
+    try:
+        if await _cancelled(session, row):
+            return True
+    except ServiceUnavailable as error:
+        await asyncio.to_thread(record, session, row, f"cancel may not have arrived: {error.what}")
+        raise
     # It ended in this moment; or its workflow was never started, and nobody else ends it.
     row = await asyncio.to_thread(session.database.jobs.get, job_id)
     if row.status.final:
@@ -158,7 +163,8 @@ async def command(session: Session, job_id: int, verb: str, **details: Any) -> s
         **details,
     )
     if row.status.final:
-        raise await _refused(session, row, request, f"cannot {verb} a job that is {row.status}", _ENDED)
+        why, next_step = f"cannot {verb} a job that is {row.status}", _ENDED[row.status]
+        raise await _refused(session, row, request, why, next_step)
     client = await session.client()
     with translated():
         try:
@@ -179,12 +185,17 @@ async def command(session: Session, job_id: int, verb: str, **details: Any) -> s
                 raise
             row = await asyncio.to_thread(session.database.jobs.get, job_id)
             why = f"cannot {verb} a job that is {row.status}"
-            next_step = _ENDED if row.status.final else _ELSEWHERE.format(_place(client))
+            next_step = _ENDED.get(row.status) or _ELSEWHERE.format(_place(client))
             raise await _refused(session, row, request, why, next_step) from error
     return answer
 
 
-_ENDED = "it has ended; retry() and rewind() start it again"
+_AGAIN = "it has ended; retry() starts it again, rewind(to='validated') does so without what was set"
+_ENDED = {
+    JobStatus.SUCCEEDED: "it has ended; rewind(to='validated') runs it anew",
+    JobStatus.FAILED: _AGAIN,
+    JobStatus.CANCELLED: _AGAIN,
+}
 _ELSEWHERE = (
     "its workflow does not run in {}; look again in a moment, and give commands with the settings of "
     "Temporal that the job was launched with"

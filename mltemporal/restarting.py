@@ -87,7 +87,9 @@ async def _check_start(session: Session, row: JobRow, to: str | int | None) -> N
     stages = await asyncio.to_thread(stages_of, session, row)
     if to not in stages:
         shown = ", ".join(map(repr, stages)) or "none: it was never started"
-        raise InvalidRequest(f"job {row.id} has no stage {to!r} to go back to", f"there are: {shown}")
+        meant = [each for each in stages if str(each) == str(to).strip().lower()]
+        hint = f"did you mean {meant[0]!r}? " if meant else ""
+        raise InvalidRequest(f"job {row.id} has no stage {to!r} to go back to", f"{hint}there are: {shown}")
 
 
 async def _until_closed(session: Session, row: JobRow) -> None:

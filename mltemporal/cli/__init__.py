@@ -59,7 +59,9 @@ def _parser() -> argparse.ArgumentParser:
     runs.add_argument("--limit", type=_count, default=20, metavar="N", help="how many at most (default: 20)")
     database = add("db", _db, "show or upgrade the schema of the database")
     database.add_argument("action", choices=["status", "upgrade"])
-    replay = add("replay", _replay, "replay recent workflows on this code: do they fit it?")
+    replay = add(
+        "replay", _replay, "replay recent workflows on this code: exit code 1 where one does not fit"
+    )
     replay.add_argument(
         "--limit", type=_count, default=200, metavar="N", help="how many at most (default: 200)"
     )

@@ -289,8 +289,10 @@ class Job(Generic[Result]):
         Raises:
             InvalidRequest: it has not ended, its like runs, or it has no such stage: lists those there are.
         """
-        if isinstance(to, bool) or not isinstance(to, str):
-            to = request.whole_number("to", to, 0, 2**63 - 1)
+        if not isinstance(to, str | int) or isinstance(to, bool):
+            raise InvalidRequest(
+                f"to={to!r} is no stage", "use 'validated', 'fitted', or a step: a whole number"
+            )
         return self._again(to)
 
     def command_soon(self, verb: str) -> Future[Any]:

@@ -69,7 +69,7 @@ def versions(settings: Settings) -> str:
     try:
         found = within(ask)
     except MLTemporalError as error:
-        return f"not looked at: {error.what.partition(':')[0]}"  # another part says it in full
+        return f"not looked at: {error.what.partition(': ')[0]}"  # another part says it in full
     if found.trouble:
         raise StackError(found.trouble, TO_MEND)
     taking = [row.version.build for row in found.rows if row.version.state == "current"]
@@ -101,7 +101,7 @@ def search_attributes(settings: Settings) -> str:
     try:
         why_not = within(ask)
     except StackError as error:
-        return f"not looked at: {error.what.partition(':')[0]}"  # another part says it in full
+        return f"not looked at: {error.what.partition(': ')[0]}"  # another part says it in full
     names = ", ".join(f"{name} ({type_})" for name, type_ in NAMES.items())
     if why_not:
         return f"done without; who may can register {names}: {why_not}"

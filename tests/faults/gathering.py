@@ -19,6 +19,7 @@ from mltemporal.launchers import launcher_of
 from mltemporal.monitoring import processes
 from mltemporal.monitoring.mending import Mender
 from mltemporal.monitoring.surroundings import WorkersSession
+from mltemporal.rewinding import holding, rewinds_of
 from mltemporal.storage.leftovers import sweep
 
 from .commanding import asked_in
@@ -107,13 +108,16 @@ def _looked_at(
 
 
 def _curve(job: Any) -> dict[str, Any]:
-    """What a person sees of its curve; `track` reports without the metrics of its code."""
+    """What a person sees of its curve, and how far it came: `track` reports without the code's metrics."""
     frame = job.metrics().dropna(subset="step")
     coded = frame.dropna(subset="half") if "half" in frame else frame.iloc[:0]
+    database = job._session.database
+    points = [point for _, point in database.progress.points(job.id)]
+    steps = [p.step for p in holding(points, rewinds_of(database.jobs.events(job.id))) if p.step is not None]
     return {
         "curve": tuple(map(int, coded["step"])),
         "turns": tuple(map(int, coded.get("turn", ()))),
-        "last": 0 if frame.empty else int(frame["step"].iloc[-1]),
+        "last": steps[-1] if steps else 0,
     }
 
 

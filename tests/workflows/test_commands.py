@@ -64,6 +64,8 @@ async def test_values_that_are_set_are_seen_at_the_next_step_and_by_the_next_att
         process.kill()
         await until(lambda: any(attempt == 2 and step for attempt, step in world.points(row)))
         assert rates(world, row)[-1] == 0.5
+        notes = [(e.attempt, e.message) for e in world.database.jobs.events(row.id) if e.kind == "note"]
+        assert (2, "it begins with lr=0.5, as set before") in notes
         await world.tell(handle, row, "stop_early")
         await handle.result()
         await world.keep(handle, "set")

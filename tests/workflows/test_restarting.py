@@ -82,6 +82,8 @@ async def test_a_rewind_to_a_checkpoint_goes_on_there_and_the_curve_joins(world)
             await restarting.start_again(session(world), row.id, 3)
         assert "has no stage 3 to go back to" in caught.value.what
         assert "there are: 'validated', 7, 8, 9, 10" == caught.value.next_step
+        with pytest.raises(InvalidRequest, match="did you mean 8\\? there are: 'validated', 7"):
+            await restarting.start_again(session(world), row.id, "8")
         await restarting.start_again(session(world), row.id, 8)
         assert [(1, step) for step in range(9)] == steps(world, row)[:9], "what came after is undone at once"
         assert await ended(world, row) is JobStatus.SUCCEEDED
@@ -91,6 +93,7 @@ async def test_a_rewind_to_a_checkpoint_goes_on_there_and_the_curve_joins(world)
     refusals = [what for what, _ in world.commands(row)]
     assert [
         f"rewind to step 3 refused: job {row.id} has no stage 3 to go back to",
+        f"rewind to '8' refused: job {row.id} has no stage '8' to go back to",
         "rewind to step 8",
     ] == refusals
 

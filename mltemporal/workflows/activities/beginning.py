@@ -9,6 +9,7 @@ from temporalio import activity
 
 from mltemporal.database.jobs import Event, JobRow
 from mltemporal.errors import Disowned
+from mltemporal.param_values import told_values
 from mltemporal.rewinding import rewind_of, rewinds_of, starts_again
 from mltemporal.specs.orders import ORDERS, REWINDS, Orders, Rewind
 from mltemporal.storage.content import Storage
@@ -45,10 +46,20 @@ def started_again(events: Sequence[Event], attempt: int) -> bool:
 def begin_anew(storage: Storage, job: JobRow, events: Sequence[Event]) -> None:
     """Tell the attempts to come where they start. Idempotent: it follows from the events alone.
 
-    Orders to earlier attempts are over; values that were set stay.
+    Orders to earlier attempts are over. Values that were set stay, but where it begins from the beginning.
     """
     if rewinds := rewinds_of(events):
         storage.put_note(job.key, REWINDS, rewinds)
     orders = storage.get_note(job.key, ORDERS, Orders)
-    if orders is not None and orders.given:
-        storage.put_note(job.key, ORDERS, replace(orders, given=()))
+    if orders is None:
+        return
+    rewind = rewound_to(events)
+    kept = {} if rewind is not None and rewind.to == "validated" else orders.params
+    if (new := replace(orders, given=(), params=kept)) != orders:
+        storage.put_note(job.key, ORDERS, new)
+
+
+def set_before(storage: Storage, job: JobRow) -> str:
+    """Return in words the values that were set before this attempt, with which it is called; else empty."""
+    orders = storage.get_note(job.key, ORDERS, Orders)
+    return f"it begins with {told_values(orders.params)}, as set before" if orders and orders.params else ""

@@ -94,7 +94,9 @@ class CommandActivities:
         seen = await launcher.find(name)
         if seen is None or seen.phase not in (Phase.RUNNING, Phase.SUSPENDED):
             where = "has no process" if seen is None else f"is {_WORDS.get(seen.phase, seen.phase)}"
-            raise InvalidRequest(f"cannot {command.verb} a job that {where}", "wait until it is running")
+            over = seen is not None and seen.phase in (Phase.SUCCEEDED, Phase.FAILED)
+            instead = "look at job.status: it ends, or begins again" if over else "wait until it is running"
+            raise InvalidRequest(f"cannot {command.verb} a job that {where}", instead)
         if command.verb == "pause":
             saved = await self._save_first(job, attempt, command, seen.phase)
             await launcher.suspend(name)
@@ -213,7 +215,8 @@ def _check_heard(job: JobRow, hears: Hears | None, command: Command) -> None:
                 if verb == "set"
                 else "it can only be interrupted as a whole"
             ),
-            "a function that uses mltemporal.params, checkpoint and track can",
+            "a function that uses mltemporal.params, checkpoint and track can"
+            + ("" if verb == "set" else "; so can forests and histogram boosting with a random_state="),
         )
     if verb == "set":
         check_names(decode(command.params_json, dict[str, Any]), hears.params)

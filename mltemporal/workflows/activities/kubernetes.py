@@ -22,7 +22,7 @@ from mltemporal.specs.results import Outcome, RunFailure, RunOutput, TrainingRes
 from mltemporal.specs.running import Attempt, JobStatus
 from mltemporal.storage.content import Storage
 from mltemporal.words import shortened
-from mltemporal.workflows.activities.beginning import begin_anew, check_owner, started_again
+from mltemporal.workflows.activities.beginning import begin_anew, check_owner, set_before, started_again
 from mltemporal.workflows.activities.commanding import allow_time
 from mltemporal.workflows.activities.follower import Follower
 from mltemporal.workflows.activities.payloads import fitting
@@ -78,6 +78,9 @@ class JobActivities:
             events = self._database.jobs.events(job.id)
             if started_again(events, job.attempt):
                 begin_anew(self._storage, job, events)
+        if attempt.number > 1 and (told := set_before(self._storage, job)):
+            note = Event(time=time.time(), kind="note", attempt=attempt.number, message=told)
+            self._database.jobs.add_event(job.id, note, key=f"set-before-{attempt.number}")
         self._database.jobs.start_attempt(job.id, attempt.number)
         self._database.jobs.set_status(job.id, JobStatus.STARTING, "starting the process")
 
