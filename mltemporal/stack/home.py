@@ -46,6 +46,11 @@ class StackFiles:
         return self.folder / "temporal.lock"
 
     @property
+    def worker_lock(self) -> Path:
+        """Held by the stack's own worker itself, also when its supervisor is gone."""
+        return self.folder / "worker.lock"
+
+    @property
     def state(self) -> Path:
         """What runs, as the supervisor last wrote it."""
         return self.folder / "state.json"

@@ -26,7 +26,28 @@ def stop_leftovers(files: StackFiles, recorded: StackState | None) -> list[str]:
         for process in _servers_in(files.folder):
             process.stop(grace_s=8)
             stopped.append("temporal")
+    if is_locked(files.worker_lock):
+        for process in _holders(files.worker_lock):
+            process.stop(grace_s=8)
+            stopped.append("worker")
     return stopped
+
+
+def _holders(lock: Path) -> list[ProcessId]:
+    """Find this user's processes that have the lock file open: nobody opens it but who holds it."""
+    import psutil
+
+    found = []
+    for process in psutil.process_iter():
+        try:
+            holds = process.uids().real == os.getuid() and str(lock) in {
+                each.path for each in process.open_files()
+            }
+        except psutil.Error:  # it has ended, or is none that may be looked at
+            continue
+        if holds and process.pid != os.getpid():
+            found.append(ProcessId.of(process.pid))
+    return [process for process in found if process is not None]
 
 
 def _servers_in(folder: Path) -> list[ProcessId]:

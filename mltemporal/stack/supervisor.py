@@ -125,7 +125,11 @@ class Supervisor:
         )
 
     def _worker_launch(self) -> Launch:
-        return Launch(command=self._worker_command, environ={**os.environ, "PYTHONUNBUFFERED": "1"})
+        alone = try_lock(self._files.worker_lock)  # by which it is found, should this process be killed now
+        if alone is None:
+            raise StackError("another worker of this home's stack still runs")
+        environ = {**os.environ, "PYTHONUNBUFFERED": "1"}
+        return Launch(command=self._worker_command, environ=environ, inherit=(alone,))
 
     def _tend(self, service: Service) -> None:
         before = service.state, service.restarts

@@ -159,6 +159,22 @@ def test_a_server_that_was_never_written_down_is_found_too(settings: Settings) -
     assert 1 == len(_servers_of(settings))
 
 
+@pytest.mark.parametrize("then", [up, down])
+def test_a_worker_that_was_never_written_down_is_found_too(
+    settings: Settings, then: Callable[..., object]
+) -> None:
+    """Its supervisor was killed between its start and the next record: no second one works beside it."""
+    before = up(settings, worker_command=WAITING_WORKER)
+    worker = before.services["worker"].process
+    before.supervisor.send(signal.SIGKILL)
+    assert before.supervisor.wait(5)
+    without_worker = replace(before, services={"temporal": before.services["temporal"]})
+    write_state(StackFiles(settings.home).state, without_worker)
+    then(settings)
+    assert worker is not None
+    assert not worker.alive
+
+
 def test_down_after_a_killed_supervisor_stops_what_it_left(settings: Settings) -> None:
     running = up(settings, worker_command=WAITING_WORKER)
     running.supervisor.send(signal.SIGKILL)
