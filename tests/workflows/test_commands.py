@@ -76,6 +76,23 @@ async def test_values_that_are_set_are_seen_at_the_next_step_and_by_the_next_att
     ] == world.commands(row)
 
 
+async def test_a_paused_training_whose_process_is_lost_is_paused_again(world):
+    async with world.worker():
+        row, handle = await running(world)
+        await world.tell(handle, row, "pause")
+        world.process(row).kill()
+        await until(lambda: (job := world.database.jobs.get(row.id)).attempt == 2 and job.status == "paused")
+        notes = [e.message for e in world.database.jobs.events(row.id) if e.kind == "note"]
+        assert any(note.startswith("it was paused when its process was lost") for note in notes)
+    async with world.worker():  # another worker leaves it so
+        await until(lambda: world.database.jobs.get(row.id).status == "paused")
+        assert "it goes on" == await world.tell(handle, row, "resume")
+        await until(lambda: any(attempt == 2 and step for attempt, step in world.points(row)))
+        await world.tell(handle, row, "stop_early")
+        await handle.result()
+    assert (JobStatus.SUCCEEDED, 2) == ((job := world.database.jobs.get(row.id)).status, job.attempt)
+
+
 async def test_stopped_early_a_training_succeeds_with_what_it_has(world):
     async with world.worker():
         row, handle = await running(world)

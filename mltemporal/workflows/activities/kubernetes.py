@@ -25,6 +25,7 @@ from mltemporal.words import shortened
 from mltemporal.workflows.activities.beginning import begin_anew, check_owner, set_before, started_again
 from mltemporal.workflows.activities.commanding import allow_time
 from mltemporal.workflows.activities.follower import Follower
+from mltemporal.workflows.activities.pausing import Pause
 from mltemporal.workflows.activities.payloads import fitting
 from mltemporal.workflows.activities.pulse import beating
 from mltemporal.workflows.activities.recording import record_output
@@ -209,9 +210,12 @@ class JobActivities:
         ]
 
         said: tuple[JobStatus, str] | None = None
+        pause = None if stage else Pause(self._database, launcher, job, attempt.number)
 
         async def tell(seen: Sighting, follower: Follower) -> None:
             nonlocal said
+            if pause is not None:
+                await pause.look(seen)
             status = (JobStatus.RUNNING, stage) if stage else _status(seen, follower)
             if watch is not None and (stands := await watch.look(seen, follower)):
                 status = (JobStatus.RUNNING, stands)
