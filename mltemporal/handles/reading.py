@@ -25,8 +25,7 @@ def metrics_frame(session: Session, job_id: int, *, all_attempts: bool = False) 
         points = holding(points, rewinds_of(session.database.jobs.events(job_id)))
     rows = [
         {"step": p.step, "attempt": p.attempt, "time": p.time, **beside(POINT_COLUMNS, _named(p.metrics))}
-        for p in points
-        if p.metrics  # others only tell how far it is
+        for p in [point for point in points if point.metrics] or points  # others only tell how far it is
     ]
     frame = pd.DataFrame(rows, columns=None if rows else POINT_COLUMNS)
     # A clock of another program's own may be far off: such a time is shown as missing.
