@@ -220,7 +220,6 @@ class LocalLauncher:
         folder = self._folder(name)
         async with self._admission():
             if folder.exists and self._look(folder).phase.final:
-                self._gone.mkdir(mode=0o700, exist_ok=True)
                 folder.path.rename(self._gone / uuid.uuid4().hex)
         await asyncio.to_thread(_clear, self._gone)
 
@@ -298,7 +297,8 @@ class LocalLauncher:
     @asynccontextmanager
     async def _admission(self) -> AsyncIterator[None]:
         """One at a time starts processes, among all workers of this home."""
-        self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for place in (self._root, self._gone):  # before the disk is full, when what is deleted goes there
+            place.mkdir(mode=0o700, parents=True, exist_ok=True)
         async with self._turn:  # within this worker; the file lock is between workers
             lock = os.open(self._root / ".admission", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             try:
