@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -120,6 +121,13 @@ class ProgressRecord:
             for artifact in batch.artifacts:
                 _put_artifact(connection, job_id, attempt, artifact)
         return True
+
+    @retried
+    def keep_artifacts(self, job_id: int, attempt: int, kept: Sequence[Artifact]) -> None:
+        """Record artifacts of an attempt; the last of a name stands. Idempotent."""
+        with self._database.writing() as connection:
+            for artifact in kept:
+                _put_artifact(connection, job_id, attempt, artifact)
 
     @retried
     def points(self, job_id: int, *, after: int = 0, limit: int | None = None) -> list[tuple[int, Point]]:

@@ -14,10 +14,12 @@ from typing import Any
 from mltemporal.errors import InvalidRequest
 from mltemporal.progress import is_file_name
 from mltemporal.runtime import context, reporting
+from mltemporal.specs.data import Artifact
 
 _PICTURE_DPI = 150
 
 _unnamed: Counter[str] = Counter()
+_told: dict[str, Artifact] = {}
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,13 @@ def log_artifact(path_or_obj: Any, name: str | None = None) -> None:
         return
     with job.storage.writing(format=saving.format) as written:
         saving.write(written.path)
+    _told[name] = Artifact(name=name, object=written.ref)
     reporting.artifact(name, written.ref)
+
+
+def told() -> tuple[Artifact, ...]:
+    """Return what this process has kept, the last of each name."""
+    return tuple(_told.values())
 
 
 def _as_path(value: Any, name: str | None) -> Path | None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
+from dataclasses import replace
 from itertools import islice
 from typing import Any
 
 from mltemporal.errors import MLTemporalError
 from mltemporal.progress import MAX_NAME_LENGTH
-from mltemporal.runtime import context, control, packages, reporting, stopping
+from mltemporal.runtime import artifacts, context, control, packages, reporting, stopping
 from mltemporal.runtime.context import STORAGE_PATIENCE_S, Job
 from mltemporal.runtime.failure import failure_of, users_traceback
 from mltemporal.runtime.trainers import Trained, trainer_for
@@ -61,7 +62,7 @@ def _run(job: Job) -> None:
     if output is None:
         return  # the first of several ranks returns the result
     stopping.raise_if_asked()
-    job.storage.put_note(job.key, f"{job.attempt}/output", output)
+    job.storage.put_note(job.key, f"{job.attempt}/output", replace(output, artifacts=artifacts.told()))
 
 
 def _train(job: Job) -> RunOutput | None:

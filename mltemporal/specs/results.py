@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from mltemporal.specs.data import DatasetRef, ModelRef, ObjectRef
+from mltemporal.specs.data import Artifact, DatasetRef, ModelRef, ObjectRef
 from mltemporal.specs.running import JobStatus
 
 
@@ -54,6 +54,8 @@ class RunOutput:
     """What the runtime chose and why, in sentences for a person."""
     prepared: Prepared | None = None
     scored: Scored | None = None
+    artifacts: tuple[Artifact, ...] = ()
+    """What it told as artifacts: its output says so too, which may be lost with its pod."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -90,13 +90,16 @@ def gone_with_pods(record: Record) -> int:
 
 
 def _gone(work: Work, job: Launched) -> set[int]:
-    """Return the steps between the last that is known of a pod that was taken and the next one's first."""
+    """Return the steps between the last that is known of a pod that was taken and the next one's first.
+
+    Where it was the last one, and had left its result, there is no next one: then they are those to the end.
+    """
     gone: set[int] = set()
     for taken in job.taken:
         before = [step for number, step in job.points if number <= taken and step is not None]
         after = [step for number, step in job.points if number > taken and step is not None]
-        if after:
-            gone |= set(range(max(before, default=-1) + 1, min(after)))
+        steps = _steps(work, job) or range(0)
+        gone |= set(range(max(before, default=-1) + 1, min(after, default=steps.stop)))
     return gone & set(_steps(work, job) or ())
 
 

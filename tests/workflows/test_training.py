@@ -11,6 +11,7 @@ from temporalio.client import WorkflowFailureError, WorkflowUpdateFailedError
 from mltemporal.launchers.keeper import start_mark
 from mltemporal.specs.results import TrainingResult
 from mltemporal.specs.running import Command, JobStatus, WorkflowState
+from mltemporal.workflows.activities.follower import Follower
 
 COUNT = """
 import time, mltemporal
@@ -273,3 +274,15 @@ async def test_killing_keeper_and_training_together_is_an_interruption(world):
             await handle.result()
     assert start_mark(process["training"][0]) is None
     assert "its process is gone" in world.database.jobs.get(row.id).error
+
+
+async def test_an_artifact_is_there_though_the_output_that_tells_of_it_was_lost(world, monkeypatch):
+    """As where a pod is deleted right after the job's end: the note of its result tells of it too."""
+    monkeypatch.setattr(Follower, "_take", lambda *_: True)
+    async with world.worker():
+        row, handle = await world.submit(
+            "from mltemporal import log_artifact\nlog_artifact('kept', name='a.txt')"
+        )
+        await handle.result()
+    (kept,) = world.database.progress.artifacts(row.id)
+    assert ("a.txt", b"kept") == (kept.name, world.storage.get_bytes(kept.object))

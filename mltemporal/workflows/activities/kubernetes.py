@@ -17,11 +17,13 @@ from mltemporal.database.jobs import Event, JobRow
 from mltemporal.database.progress import LOG_KEPT_BYTES
 from mltemporal.errors import InvalidRequest, JobFailed, NotFound, ServiceUnavailable, TrainingInterrupted
 from mltemporal.launchers.base import Launcher, Phase, Sighting
+from mltemporal.progress import is_file_name
 from mltemporal.specs.encoding import encode
 from mltemporal.specs.results import Outcome, RunFailure, RunOutput, TrainingResult
 from mltemporal.specs.running import Attempt, JobStatus
 from mltemporal.storage.content import Storage
 from mltemporal.words import shortened
+from mltemporal.workflows.activities.allowance import MOST_ARTIFACTS
 from mltemporal.workflows.activities.beginning import begin_anew, check_owner, set_before, started_again
 from mltemporal.workflows.activities.commanding import allow_time
 from mltemporal.workflows.activities.follower import Follower
@@ -256,6 +258,9 @@ class JobActivities:
             "" if output is not None else shortened(self._reason(job, attempt, end, failure), _LONGEST_REASON)
         )
         result = None if output is None else fitting(_result(job, attempt, output))
+        if output is not None and output.artifacts:
+            named = [each for each in output.artifacts[:MOST_ARTIFACTS] if is_file_name(each.name)]
+            self._database.progress.keep_artifacts(job.id, attempt.number, named)
         self._database.jobs.end_attempt(job.id, attempt.number, phase=phase, reason=reason, log_json=log_json)
         if phase is Phase.INTERRUPTED:
             self._database.jobs.set_status(job.id, JobStatus.STARTING, "waiting to try again")

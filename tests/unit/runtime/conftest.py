@@ -51,6 +51,7 @@ def outside_a_job(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(checkpoint, "_in_memory", None)
     monkeypatch.setattr(checkpoint, "_told", False)
     monkeypatch.setattr(artifacts, "_unnamed", Counter())
+    monkeypatch.setattr(artifacts, "_told", {})
 
 
 @pytest.fixture
