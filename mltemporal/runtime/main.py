@@ -15,6 +15,7 @@ from mltemporal.runtime.context import STORAGE_PATIENCE_S, Job
 from mltemporal.runtime.failure import failure_of, users_traceback
 from mltemporal.runtime.trainers import Trained, trainer_for
 from mltemporal.specs.data import ModelRef, ObjectRef
+from mltemporal.specs.orders import NEWEST
 from mltemporal.specs.results import RunFailure, RunOutput
 from mltemporal.storage.content import Storage
 from mltemporal.words import shortened
@@ -62,6 +63,10 @@ def _run(job: Job) -> None:
     if output is None:
         return  # the first of several ranks returns the result
     stopping.raise_if_asked()
+    newest = job.storage.get_note(job.key, NEWEST, int) or job.attempt
+    if newest > job.attempt:
+        reporting.note(f"attempt {newest} has taken the place of this one, whose result is not kept")
+        raise stopping.Stopped(stopping.EXIT_CODE)
     job.storage.put_note(job.key, f"{job.attempt}/output", replace(output, artifacts=artifacts.told()))
 
 

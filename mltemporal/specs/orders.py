@@ -12,6 +12,8 @@ from typing import Any
 ORDERS = "orders"
 REWINDS = "rewinds"
 EXTENDED = "extended"
+NEWEST = "newest"
+"""The note with the number of the attempt that was begun last; where there is none, it is the first."""
 
 LONGEST_PARAMS_BYTES = 4 << 10
 """All that ``set`` may give to a job, as JSON."""

@@ -19,6 +19,7 @@ from mltemporal.errors import InvalidRequest, JobFailed, NotFound, ServiceUnavai
 from mltemporal.launchers.base import Launcher, Phase, Sighting
 from mltemporal.progress import is_file_name
 from mltemporal.specs.encoding import encode
+from mltemporal.specs.orders import NEWEST
 from mltemporal.specs.results import Outcome, RunFailure, RunOutput, TrainingResult
 from mltemporal.specs.running import Attempt, JobStatus
 from mltemporal.storage.content import Storage
@@ -81,6 +82,8 @@ class JobActivities:
             events = self._database.jobs.events(job.id)
             if started_again(events, job.attempt):
                 begin_anew(self._storage, job, events)
+        if attempt.number > 1:  # one before it that lives on, on a lost node, leaves no result any more
+            self._storage.put_note(job.key, NEWEST, attempt.number)
         if attempt.number > 1 and (told := set_before(self._storage, job)):
             note = Event(time=time.time(), kind="note", attempt=attempt.number, message=told)
             self._database.jobs.add_event(job.id, note, key=f"set-before-{attempt.number}")

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 from mltemporal.model_files import load_model
+from mltemporal.specs.orders import NEWEST
 from mltemporal.specs.request import TrainerRef
 
 
@@ -67,6 +68,16 @@ def test_the_baseline_regresses_and_says_which_rows_it_leaves_out(runner: Any, p
 
     assert {"r2", "mean_absolute_error", "root_mean_squared_error"} == set(run.output.metrics)
     assert "60 of 600 rows have no 'spent' and are left out" == run.output.notes[0]
+
+
+def test_an_attempt_whose_place_another_has_taken_leaves_no_result(runner: Any, people: pd.DataFrame) -> None:
+    """As one on a node that was taken for lost, and lives on."""
+    runner.storage.put_note("job-1", NEWEST, 2)
+    run = runner.run(people, runner.code("baseline", {"max_iter": 5}), target="bought")
+    assert (143, None) == (run.exit_code, run.output)
+    assert "attempt 2 has taken the place of this one, whose result is not kept" in [
+        line.text for line in run.lines if line.event == "note"
+    ]
 
 
 def test_a_killed_baseline_goes_on_where_it_was_and_gives_the_same_model(runner: Any) -> None:
