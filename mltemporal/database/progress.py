@@ -48,6 +48,8 @@ class Batch:
     log: str = ""
     notes: tuple[tuple[int, str], ...] = ()
     artifacts: tuple[Artifact, ...] = ()
+    again_from: int | None = None
+    """The first step of a process that began within the attempt: from it on, it takes the earlier ones' place."""
 
     def __post_init__(self) -> None:
         if len(self.cursor) > CURSOR_CHARACTERS:
@@ -258,6 +260,9 @@ def _add_log(connection: sa.Connection, job_id: int, attempt: int, rank: int, ba
 
 
 def _add_progress(connection: sa.Connection, job_id: int, attempt: int, batch: Batch) -> None:
+    if batch.again_from is not None:
+        again = (points.c.job_id == job_id, points.c.attempt == attempt, points.c.step >= batch.again_from)
+        connection.execute(sa.delete(points).where(*again))
     if batch.points:
         rows = [_point_values(job_id, at, point) for at, point in batch.points]
         connection.execute(sa.insert(points), rows)

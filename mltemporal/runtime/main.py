@@ -9,7 +9,7 @@ from itertools import islice
 from typing import Any
 
 from mltemporal.errors import MLTemporalError
-from mltemporal.progress import MAX_NAME_LENGTH
+from mltemporal.progress import FIRST_STAGE, MAX_NAME_LENGTH
 from mltemporal.runtime import artifacts, context, control, packages, reporting, stopping
 from mltemporal.runtime.context import STORAGE_PATIENCE_S, Job
 from mltemporal.runtime.failure import failure_of, users_traceback
@@ -33,7 +33,7 @@ def main(argv: list[str]) -> int:
     note. 143: the attempt was asked to stop and did.
     """
     reporting.open_output()
-    reporting.stage("starting")
+    reporting.stage(FIRST_STAGE)
     reporting.write_whole_lines()
     stopping.stop_on_sigterm()
     storage, key, attempt = argv

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from mltemporal.database.engine import Database
 from mltemporal.database.progress import Batch
 from mltemporal.patterns import match_patterns
-from mltemporal.progress import Line, is_file_name, parse_line
+from mltemporal.progress import FIRST_STAGE, Line, is_file_name, parse_line
 from mltemporal.specs.data import Artifact
 from mltemporal.views import Point
 from mltemporal.words import clean, one_line, shortened
@@ -45,6 +45,8 @@ class Follower:
     _allowance: Allowance | None = field(default=None, repr=False)
     _held: tuple[int, Point] | None = field(default=None, repr=False)
     """The newest of the points that come too fast: it is recorded when there is room, or at the end."""
+    _anew: bool = field(default=False, repr=False)
+    """Whether another process has begun within the attempt (its pod was paused), and has told no step yet."""
 
     @property
     def read_to(self) -> int:
@@ -103,6 +105,7 @@ class Follower:
             log="".join(f"{text.rpartition(chr(13))[2]}\n" for _, text in read.log),
             notes=(*read.notes, *left_out),
             artifacts=tuple(read.artifacts),
+            again_from=read.again_from,
         )
 
     def _take(self, read: _Reading, line: Line, size: int, allowance: Allowance) -> bool:
@@ -111,6 +114,7 @@ class Follower:
             self._take_point(read, read.at, self._point(line), size, allowance)
         elif line.event == "stage":
             self.stage = shortened(one_line(line.text), _LONGEST_TEXT)
+            self._anew = self._anew or (self.stage == FIRST_STAGE and read.at > 0)
         elif line.event == "note":
             if not allowance.note():
                 return False
@@ -122,6 +126,8 @@ class Follower:
         return True
 
     def _take_point(self, read: _Reading, at: int, point: Point, size: int, allowance: Allowance) -> None:
+        if self._anew and point.step is not None:
+            self._begin_again(read, point.step)
         point = replace(point, metrics=allowance.metrics(point.metrics))
         self.latest = point
         if allowance.point(size):
@@ -129,6 +135,14 @@ class Follower:
             self._held = None
         else:
             self._held = (at, point)
+
+    def _begin_again(self, read: _Reading, step: int) -> None:
+        """Leave out what an earlier process of the attempt reported from that step on."""
+        self._anew = False
+        read.again_from = step if read.again_from is None else min(step, read.again_from)
+        read.points = [each for each in read.points if each[1].step is None or each[1].step < step]
+        if self._held and (self._held[1].step or 0) >= step:
+            self._held = None
 
     def _point(self, line: Line) -> Point:
         metrics = {
@@ -153,6 +167,7 @@ class _Reading:
     log: list[tuple[int, str]] = field(default_factory=list)
     notes: list[tuple[int, str]] = field(default_factory=list)
     artifacts: list[Artifact] = field(default_factory=list)
+    again_from: int | None = None
 
 
 def _lines(whole: bytes) -> Iterator[bytes]:

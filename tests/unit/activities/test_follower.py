@@ -184,3 +184,21 @@ def test_a_point_that_was_held_back_is_recorded_once_there_is_room(
     assert ([1, 2, 3, 5], False) == (steps(database), made.can_catch_up)
     assert made.feed(b"", last=True)
     assert [1, 2, 3, 5] == steps(database)
+
+
+@pytest.mark.parametrize("cuts", [1, 3, 7])
+def test_what_a_second_process_of_an_attempt_reports_takes_the_place_of_the_first_ones(
+    database: Database, follower: MakeFollower, cuts: int
+) -> None:
+    """A pod that was paused and goes on: the steps after its last checkpoint are done again."""
+    begin = format_line(event="stage", text="starting")
+
+    def reports(*steps: int | None, loss: float) -> list[bytes]:
+        return [format_line(step=step, metrics={"loss": loss}) for step in steps]
+
+    output = [begin, *reports(1, 2, None, 3, 4, loss=1.0), begin, *reports(None, 3, 4, 5, loss=2.0)]
+    made = follower()
+    for at in range(0, len(output), cuts):
+        assert made.feed(b"".join(output[at : at + cuts]))
+    told = [(point.step, point.metrics["loss"]) for _, point in database.progress.points(1)]
+    assert [(1, 1.0), (2, 1.0), (None, 1.0), (None, 2.0), (3, 2.0), (4, 2.0), (5, 2.0)] == told
