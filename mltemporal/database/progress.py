@@ -49,7 +49,7 @@ class Batch:
     notes: tuple[tuple[int, str], ...] = ()
     artifacts: tuple[Artifact, ...] = ()
     again_from: int | None = None
-    """The first step of a process that began within the attempt: from it on, its points replace the others."""
+    """The first step of a process that began within the attempt: from it on, its points replace others."""
 
     def __post_init__(self) -> None:
         if len(self.cursor) > CURSOR_CHARACTERS:
