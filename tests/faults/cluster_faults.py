@@ -60,7 +60,7 @@ class NodeGone:
         node, for_s, silent = rng.choice(NODES), a_while(rng), rng.random() < 0.6
         cluster = world.services.cluster
         with suppress(Taken), alone(world.folder / "nodes"):
-            world.taken |= {(pod.key, int(pod.attempt)) for pod in world.trainings()}  # on it, perhaps
+            world.taken |= world.lately()  # on it, perhaps
             cluster.call("lose_node" if silent else "remove_node", node)
             world.healed.wait(for_s)
             if silent:
