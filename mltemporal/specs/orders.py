@@ -13,7 +13,7 @@ ORDERS = "orders"
 REWINDS = "rewinds"
 EXTENDED = "extended"
 NEWEST = "newest"
-"""The note with the number of the attempt that was begun last; where there is none, it is the first."""
+"""The note with the number of the attempt that may leave a result; where there is none, it is the first."""
 
 LONGEST_PARAMS_BYTES = 4 << 10
 """All that ``set`` may give to a job, as JSON."""

@@ -9,8 +9,10 @@ import pytest
 from temporalio.client import WorkflowFailureError, WorkflowUpdateFailedError
 
 from mltemporal.launchers.keeper import start_mark
-from mltemporal.specs.results import TrainingResult
+from mltemporal.specs.orders import NEWEST
+from mltemporal.specs.results import RunOutput, TrainingResult
 from mltemporal.specs.running import Command, JobStatus, WorkflowState
+from mltemporal.storage.content import Storage
 from mltemporal.workflows.activities.follower import Follower
 
 COUNT = """
@@ -286,3 +288,23 @@ async def test_an_artifact_is_there_though_the_output_that_tells_of_it_was_lost(
         await handle.result()
     (kept,) = world.database.progress.artifacts(row.id)
     assert ("a.txt", b"kept") == (kept.name, world.storage.get_bytes(kept.object))
+
+
+async def test_a_result_that_comes_while_its_attempt_is_given_up_is_the_jobs_only_one(world, monkeypatch):
+    """As of a pod on a node that was taken for lost: it ends well in that very moment."""
+    put = Storage.put_note
+
+    def put_note(self, key, name, value):
+        if name == NEWEST:
+            put(self, key, "1/output", RunOutput(metrics={"late": 1.0}))
+        put(self, key, name, value)
+
+    monkeypatch.setattr(Storage, "put_note", put_note)
+    async with world.worker():
+        row, handle = await world.submit(COUNT.format(steps=10_000, pause=0.05))
+        await until(lambda: world.points(row))
+        world.process(row).kill()
+        await handle.result()
+    job = world.database.jobs.get(row.id)
+    assert (JobStatus.SUCCEEDED, 1, {"late": 1.0}) == (job.status, job.attempt, job.result.metrics)
+    assert 2 == world.storage.get_note(row.key, NEWEST, int)

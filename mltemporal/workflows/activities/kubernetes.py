@@ -82,7 +82,7 @@ class JobActivities:
             events = self._database.jobs.events(job.id)
             if started_again(events, job.attempt):
                 begin_anew(self._storage, job, events)
-        if attempt.number > 1:  # one before it that lives on, on a lost node, leaves no result any more
+        if attempt.number > 1:  # also after one whose end nobody judged
             self._storage.put_note(job.key, NEWEST, attempt.number)
         if attempt.number > 1 and (told := set_before(self._storage, job)):
             note = Event(time=time.time(), kind="note", attempt=attempt.number, message=told)
@@ -248,6 +248,10 @@ class JobActivities:
     def _conclude(self, job: JobRow, attempt: Attempt, end: Sighting, log_json: str | None) -> TrainingResult:
         """Turn the end of the process, and what it left in storage, into a result or an error."""
         output = self._output(job, attempt, end)
+        if output is None and end.phase is Phase.INTERRUPTED:
+            # From now on it leaves no result, should it live on, on a node that was taken for lost.
+            self._storage.put_note(job.key, NEWEST, attempt.number + 1)
+            output = self._output(job, attempt, end)
         failure = self._storage.get_note(job.key, f"{attempt.number}/failure", RunFailure)
         if output is not None:
             phase = Phase.SUCCEEDED  # the last thing that a process writes, however it ended after that
