@@ -170,14 +170,14 @@ async def test_a_job_whose_time_is_over_is_stopped_and_says_so(world):
 
 async def test_a_paused_training_stands_still_until_it_is_resumed(world):
     async with world.worker():
-        row, handle = await world.submit(COUNT.format(steps=100, pause=0.02))
+        row, handle = await world.submit(COUNT.format(steps=250, pause=0.02))
         await until(lambda: len(world.points(row)) > 5)
         await handle.execute_update("command", Command(job_id=row.id, verb="pause", by="me@here"))
         await until(lambda: world.database.jobs.get(row.id).status is JobStatus.PAUSED)
         await handle.execute_update("command", Command(job_id=row.id, verb="resume", by="me@here"))
         await handle.result()
         await world.keep(handle, "pause")
-    assert world.points(row) == [(1, step) for step in range(1, 101)]
+    assert world.points(row) == [(1, step) for step in range(1, 251)]
     commands = [(e.message, e.created_by) for e in world.database.jobs.events(row.id) if e.kind == "command"]
     assert commands == [("pause", "me@here"), ("resume", "me@here")]
 
