@@ -32,6 +32,7 @@ _PIECE_BYTES = 64 << 10
 """A longer line (a progress bar that is drawn over and over) is read in pieces, each counted as a line."""
 _PAUSE_S = 0.2
 _SILENCE_S = 3.0
+_ANSWER_S = 30.0
 
 
 @dataclass(frozen=True, order=True)
@@ -146,8 +147,8 @@ class RankOutput:
     async def _until_silent(self, pod: str) -> tuple[int, bytes] | None:
         """Read the pod's log to its end.
 
-        The stream of a container that ended in the wrong moment may stay open for ever. So of one
-        that has ended, silence ends it too.
+        The stream of a container that ended in the wrong moment may stay open for ever. So of one that has
+        ended, silence ends it too; it may be the API server that is silent, so the rest is then asked for.
         """
         reading = asyncio.create_task(self._follow(pod))
         self._heard_at = time.monotonic()
@@ -158,24 +159,33 @@ class RankOutput:
                     return reading.result()
                 silent_s = time.monotonic() - self._heard_at
                 if self._is_over(pod) and silent_s > _SILENCE_S and self._size < _CHUNK_BYTES:
-                    return None
+                    break
         finally:
             reading.cancel()
+        await asyncio.wait([reading])
+        return await self._follow(pod, to_the_end=True)
 
     def _is_over(self, pod: str) -> bool:
         current = self._pod()
         return current is None or current["metadata"]["name"] != pod or _ended(current)
 
-    async def _follow(self, pod: str) -> tuple[int, bytes] | None:
-        """Read to the stream's end; return a last line that has no newline, as it may be cut."""
+    async def _follow(self, pod: str, *, to_the_end: bool = False) -> tuple[int, bytes] | None:
+        """Read to the stream's end; return a last line that has no newline, as it may be cut.
+
+        Args:
+            to_the_end: of what there is now; by default what comes is waited for.
+        """
         path = self._cluster.api.path("pods", pod, sub="log")
         begin = self._read
-        query: Json = {"container": CONTAINER, "follow": True, "timestamps": True}
+        query: Json = {"container": CONTAINER, "follow": not to_the_end, "timestamps": True}
         if begin.ns:
             query["sinceTime"] = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(begin.ns // 10**9))
         passed = 0  # lines of the cursor's own time that were read before
         ns, goes_on = self._read.ns, False
-        async with self._cluster.api.stream(path, piece_bytes=_PIECE_BYTES, **query) as lines:
+        limit_s = _ANSWER_S if to_the_end else None
+        async with self._cluster.api.stream(
+            path, silence_s=limit_s, piece_bytes=_PIECE_BYTES, **query
+        ) as lines:
             self.trouble = ""
             async for line in lines:
                 self._heard_at = time.monotonic()
