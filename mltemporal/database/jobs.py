@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
+from mltemporal.database.attaching import find_or_insert
 from mltemporal.database.inserting import insert_new
 from mltemporal.database.retrying import retried
 from mltemporal.database.tables import attempts, events, jobs
@@ -108,7 +109,7 @@ class Jobs:
             "created_at": now,
         }
         with self._database.writing() as connection:
-            job_id, new = _find_or_insert(connection, values, force=force)
+            job_id, new = find_or_insert(connection, values, force=force)
             if new:
                 _add_event(connection, job_id, "submitted", Event(time=now, kind="submitted", created_by=by))
                 if note:
@@ -371,27 +372,6 @@ def row_of(row: sa.RowMapping) -> JobRow:
         result=None if row["result_json"] is None else decode(row["result_json"], RESULTS[row["kind"]]),
         error=row["error"],
     )
-
-
-def _find_or_insert(connection: sa.Connection, values: dict[str, Any], *, force: bool) -> tuple[int, bool]:
-    """Return the job's id, and whether it is new."""
-    of_key = sa.select(jobs.c.id).where(jobs.c.key == values["key"])
-    live = sa.select(jobs.c.id).where(jobs.c.live_fingerprint == values["fingerprint"])
-    while True:
-        mine: int | None = connection.scalar(of_key)
-        if mine is not None:  # this call is made again, after its commit went unanswered
-            return mine, True
-        like_it: int | None = connection.scalar(live)
-        if like_it is not None and not force:
-            # Held until the transaction ends: it is not withdrawn while somebody attaches to it.
-            held = connection.scalar(sa.select(jobs.c.id).where(jobs.c.id == like_it).with_for_update())
-            if held is None:
-                continue
-            return like_it, False
-        values["live_fingerprint"] = values["fingerprint"] if like_it is None else None
-        if insert_new(connection, jobs, values):
-            return connection.scalars(of_key).one(), True
-        # Its like was recorded between the statements: look again.
 
 
 def _event_of(job_id: int, key: str) -> sa.Select[tuple[int]]:

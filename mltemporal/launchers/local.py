@@ -281,9 +281,9 @@ class LocalLauncher:
         async with self._admission():
             folders = self._folders()
             waiting = sorted((f for f in folders if f.waits), key=lambda f: f.queued_at)
-            room = self._max_jobs - sum(f.started and not f.look().phase.final for f in folders)
+            alive = sum(f.started and not f.look().phase.final for f in folders) if waiting else 0
             try:
-                for folder in waiting[: max(0, room)]:
+                for folder in waiting[: max(0, self._max_jobs - alive)]:
                     try:
                         await folder.run(self._warm)
                     except ServiceUnavailable as error:

@@ -22,14 +22,12 @@ def stop_leftovers(files: StackFiles, recorded: StackState | None) -> list[str]:
         if service and service.process and service.process.alive:
             service.process.stop(grace_s=8)
             stopped.append(name)
-    if is_locked(files.server_lock):  # started, and its supervisor killed before it wrote that down
-        for process in _servers_in(files.folder):
-            process.stop(grace_s=8)
-            stopped.append("temporal")
-    if is_locked(files.worker_lock):
-        for process in _holders(files.worker_lock):
-            process.stop(grace_s=8)
-            stopped.append("worker")
+    # What was started, and its supervisor killed before it wrote that down.
+    for name, lock in (("temporal", files.server_lock), ("worker", files.worker_lock)):
+        if is_locked(lock):
+            for process in _holders(lock):
+                process.stop(grace_s=8)
+                stopped.append(name)
     return stopped
 
 
@@ -37,27 +35,13 @@ def _holders(lock: Path) -> list[ProcessId]:
     """Find this user's processes that have the lock file open: nobody opens it but who holds it."""
     import psutil
 
-    found = []
+    found, path = [], os.path.realpath(lock)
     for process in psutil.process_iter():
         try:
-            holds = process.uids().real == os.getuid() and str(lock) in {
-                each.path for each in process.open_files()
-            }
+            ours = process.uids().real == os.getuid()
+            holds = ours and path in {each.path for each in process.open_files()}
         except psutil.Error:  # it has ended, or is none that may be looked at
             continue
         if holds and process.pid != os.getpid():
-            found.append(ProcessId.of(process.pid))
-    return [process for process in found if process is not None]
-
-
-def _servers_in(folder: Path) -> list[ProcessId]:
-    """Find this user's Temporal servers whose database lies in ``folder``."""
-    import psutil
-
-    found = []
-    for process in psutil.process_iter(["cmdline", "uids"]):
-        command, uids = process.info["cmdline"] or [], process.info["uids"]
-        ours = uids is not None and uids.real == os.getuid() and command[1:3] == ["server", "start-dev"]
-        if ours and any(os.path.dirname(word) == str(folder) for word in command):
             found.append(ProcessId.of(process.pid))
     return [process for process in found if process is not None]

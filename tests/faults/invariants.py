@@ -95,12 +95,12 @@ def _gone(work: Work, job: Launched) -> set[int]:
     Where it was the last one, and had left its result, there is no next one: then they are those to the end.
     """
     gone: set[int] = set()
+    steps = _steps(work, job) or range(0)
     for taken in job.taken:
         before = [step for number, step in job.points if number <= taken and step is not None]
         after = [step for number, step in job.points if number > taken and step is not None]
-        steps = _steps(work, job) or range(0)
         gone |= set(range(max(before, default=-1) + 1, min(after, default=steps.stop)))
-    return gone & set(_steps(work, job) or ())
+    return gone & set(steps)
 
 
 def _steps(work: Work, job: Launched) -> range | None:

@@ -181,7 +181,7 @@ class RankOutput:
         if begin.ns:
             query["sinceTime"] = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(begin.ns // 10**9))
         passed = 0  # lines of the cursor's own time that were read before
-        ns, goes_on = self._read.ns, False
+        ns, goes_on = begin.ns, False
         limit_s = _ANSWER_S if to_the_end else None
         async with self._cluster.api.stream(
             path, silence_s=limit_s, piece_bytes=_PIECE_BYTES, **query

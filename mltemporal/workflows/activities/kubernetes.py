@@ -84,9 +84,9 @@ class JobActivities:
                 begin_anew(self._storage, job, events)
         if attempt.number > 1:  # also after one whose end nobody judged
             self._storage.put_note(job.key, NEWEST, attempt.number)
-        if attempt.number > 1 and (told := set_before(self._storage, job)):
-            note = Event(time=time.time(), kind="note", attempt=attempt.number, message=told)
-            self._database.jobs.add_event(job.id, note, key=f"set-before-{attempt.number}")
+            if told := set_before(self._storage, job):
+                note = Event(time=time.time(), kind="note", attempt=attempt.number, message=told)
+                self._database.jobs.add_event(job.id, note, key=f"set-before-{attempt.number}")
         self._database.jobs.start_attempt(job.id, attempt.number)
         self._database.jobs.set_status(job.id, JobStatus.STARTING, "starting the process")
 
