@@ -31,6 +31,8 @@ MAX_NAME_LENGTH = 200
 """Longest name of a metric or an artifact, in characters: one always fits a line."""
 FIRST_STAGE = "starting"
 """What every process of a job tells first: a second time within an attempt, another one has begun."""
+KEEP_VARIABLE = "MLTEMPORAL_KEEP_REPORTS"
+"""Set where a process's output may be lost unread: it keeps what it reports in storage, too."""
 
 _Whole = Annotated[int, msgspec.Meta(ge=-(2**53), le=2**53)]
 """What every database and every language can hold."""

@@ -125,6 +125,23 @@ class ProgressRecord:
         return True
 
     @retried
+    def recall(self, job_id: int, attempt: int, kept: Sequence[Point]) -> None:
+        """Record those of an attempt's points that its output has not told, in the order of ``kept``.
+
+        Idempotent; should the output tell one of them later, it is not recorded again.
+        """
+        with self._database.writing() as connection:
+            _lock(connection, job_id)
+            known = _known(connection, job_id, attempt)
+            lowest = sa.select(sa.func.min(points.c.position)).where(*_of_attempt(job_id, attempt))
+            # Below those of lines: no two of an attempt share a position.
+            below = min(connection.scalar(lowest) or 0, 0)
+            fresh = [point for point in kept if (point.time, point.step) not in known]
+            rows = [_point_values(job_id, below - at, point) for at, point in enumerate(fresh, 1)]
+            if rows:
+                connection.execute(sa.insert(points), rows)
+
+    @retried
     def keep_artifacts(self, job_id: int, attempt: int, kept: Sequence[Artifact]) -> None:
         """Record artifacts of an attempt; the last of a name stands. Idempotent."""
         with self._database.writing() as connection:
@@ -226,6 +243,18 @@ def _of_stream(job_id: int, attempt: int, rank: int) -> sa.ColumnElement[bool]:
     return sa.and_(streams.c.job_id == job_id, streams.c.attempt == attempt, streams.c.rank == rank)
 
 
+def _of_attempt(job_id: int, attempt: int) -> tuple[sa.ColumnElement[bool], ...]:
+    return points.c.job_id == job_id, points.c.attempt == attempt
+
+
+def _known(
+    connection: sa.Connection, job_id: int, attempt: int, *where: sa.ColumnElement[bool]
+) -> set[tuple[float, int | None]]:
+    """Return what tells an attempt's recorded points from others: when they were reported, at which step."""
+    query = sa.select(points.c.time, points.c.step).where(*_of_attempt(job_id, attempt), *where)
+    return {(row.time, row.step) for row in connection.execute(query)}
+
+
 def _move(connection: sa.Connection, job_id: int, attempt: int, rank: int, batch: Batch) -> bool:
     """Move the stream's place from the batch's start to its end; False where it was not there."""
     place: dict[str, object] = {"position": batch.end}
@@ -261,11 +290,12 @@ def _add_log(connection: sa.Connection, job_id: int, attempt: int, rank: int, ba
 
 def _add_progress(connection: sa.Connection, job_id: int, attempt: int, batch: Batch) -> None:
     if batch.again_from is not None:
-        again = (points.c.job_id == job_id, points.c.attempt == attempt, points.c.step >= batch.again_from)
+        again = (*_of_attempt(job_id, attempt), points.c.step >= batch.again_from)
         connection.execute(sa.delete(points).where(*again))
-    if batch.points:
-        rows = [_point_values(job_id, at, point) for at, point in batch.points]
-        connection.execute(sa.insert(points), rows)
+    recalled = _known(connection, job_id, attempt, points.c.position < 0) if batch.points else set()
+    fresh = [(at, point) for at, point in batch.points if (point.time, point.step) not in recalled]
+    if fresh:
+        connection.execute(sa.insert(points), [_point_values(job_id, at, point) for at, point in fresh])
     for at, note in batch.notes:
         connection.execute(
             sa.insert(events).values(

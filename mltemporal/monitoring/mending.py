@@ -185,7 +185,7 @@ class Mender:
 
         days, leftovers = self._here.settings.checkpoint_days, self._here.database.leftovers
         for row in await asyncio.to_thread(leftovers.ended_before, time.time() - days * 86_400):
-            removed = await asyncio.to_thread(discard_all, self._storage, row.key)
+            removed = await asyncio.to_thread(discard_all, self._storage, row.key, attempts=row.attempt)
             if removed:
                 text = f"its {removed} checkpoints were removed, {days} days after its end"
                 await self._tell(row, text, deeds)

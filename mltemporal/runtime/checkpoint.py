@@ -17,10 +17,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from mltemporal.errors import CorruptObject, MLTemporalError, NotFound
-from mltemporal.runtime import context, control, loops, reporting, stopping
+from mltemporal.runtime import context, control, curve, loops, reporting, stopping
 from mltemporal.runtime.context import Job
 from mltemporal.specs.data import ObjectRef
-from mltemporal.specs.orders import Rewind
+from mltemporal.specs.orders import Rewind, reported
 from mltemporal.storage.content import Storage
 
 __all__ = ["load", "on_stop", "save"]
@@ -103,6 +103,7 @@ def _save(job: Job, obj: Any, step: int | None) -> None:
     saved = _placed(
         Checkpoint(object=_store(job, obj, now), step=step, attempt=job.attempt, time=now), position
     )
+    curve.keep(job)  # first: what the next attempt does not train again is in the curve
     before = _entries(job)
     kept = [*holding(before, job.rewinds), saved][-max(1, job.spec.checkpoints_kept) :]
     job.storage.put_note(job.key, _NOTE, kept)
@@ -208,8 +209,10 @@ def kept_steps(storage: Storage, key: str, rewinds: Sequence[Rewind]) -> list[in
     return [entry.step for entry in entries if entry.step is not None]
 
 
-def discard_all(storage: Storage, key: str) -> int:
-    """Remove the checkpoints of the job ``key`` and return how many there were; its other notes stay.
+def discard_all(storage: Storage, key: str, *, attempts: int) -> int:
+    """Remove the checkpoints of the job ``key`` and return how many there were.
+
+    What its ``attempts`` have reported beside them goes, too; the job's other notes stay.
 
     Only of a job that has ended: what is just being saved goes, too. Idempotent.
     """
@@ -220,6 +223,9 @@ def discard_all(storage: Storage, key: str) -> int:
         if (cut_off := storage.get_note(key, name, ObjectRef)) is not None:
             storage.discard(cut_off)
         storage.discard_note(key, name)
+    for attempt in range(1, attempts + 1):
+        for name in storage.note_names(key, reported(attempt)):
+            storage.discard_note(key, name)
     if entries:
         storage.put_note(key, _NOTE, [])
     return len(entries)

@@ -10,7 +10,7 @@ from typing import Any
 
 from mltemporal.errors import MLTemporalError
 from mltemporal.progress import FIRST_STAGE, MAX_NAME_LENGTH
-from mltemporal.runtime import artifacts, context, control, packages, reporting, stopping
+from mltemporal.runtime import artifacts, context, control, curve, packages, reporting, stopping
 from mltemporal.runtime.context import STORAGE_PATIENCE_S, Job
 from mltemporal.runtime.failure import failure_of, users_traceback
 from mltemporal.runtime.trainers import Trained, trainer_for
@@ -63,6 +63,8 @@ def _run(job: Job) -> None:
     if output is None:
         return  # the first of several ranks returns the result
     stopping.raise_if_asked()
+    reporting.flush()
+    curve.keep(job)
     newest = job.storage.get_note(job.key, NEWEST, int) or job.attempt
     if newest > job.attempt:
         reporting.note(f"attempt {newest} has taken the place of this one, whose result is not kept")
@@ -154,6 +156,8 @@ def _fail(job: Job, error: BaseException) -> int:
     _log(failure.traceback)
     name = f"{job.attempt}/failure"
     try:
+        reporting.flush()
+        curve.keep(job)
         # Of several ranks the first that fails is the reason; the others follow from it.
         if job.storage.get_note(job.key, name, RunFailure) is None:
             job.storage.put_note(job.key, name, failure)

@@ -20,7 +20,7 @@ from typing import Any
 
 from mltemporal.errors import InvalidRequest
 from mltemporal.progress import MAX_NAME_LENGTH, format_line
-from mltemporal.runtime import context, control, loops
+from mltemporal.runtime import context, control, curve, loops
 from mltemporal.runtime.throttle import Throttle
 from mltemporal.specs.data import ObjectRef
 from mltemporal.words import shortened
@@ -202,6 +202,8 @@ def _writer(descriptor: int) -> Callable[[dict[str, Any]], None]:
     def write(fields: dict[str, Any]) -> None:
         nonlocal patience_s
         for line in _lines(fields):
+            if "metrics" in fields:
+                curve.hear(line.decode())
             try:
                 _write(descriptor, line, patience_s)
             except OSError:

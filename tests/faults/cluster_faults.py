@@ -27,7 +27,6 @@ class PodGoes:
         if chosen is None:
             return ""
         cluster = world.services.cluster
-        world.taken.add((chosen.key, int(chosen.attempt)))
         if self.how == "evicted":
             by = rng.choice(("api", "kubelet"))
             return "" if cluster.call("evict", chosen.name, NAMESPACE, by=by) else f"{chosen.name} by {by}"
@@ -47,7 +46,6 @@ class JobDeleted:
         how = rng.choice(("Background", "Foreground"))
         if chosen is None:
             return ""
-        world.taken.add((chosen.key, int(chosen.attempt)))
         name, options = f"{chosen.key}-{chosen.attempt}", {"propagationPolicy": how}
         refused = world.services.cluster.call("delete", "jobs", NAMESPACE, name, options)
         return "" if refused else f"{name} in the {how.lower()}"
@@ -60,7 +58,6 @@ class NodeGone:
         node, for_s, silent = rng.choice(NODES), a_while(rng), rng.random() < 0.6
         cluster = world.services.cluster
         with suppress(Taken), alone(world.folder / "nodes"):
-            world.taken |= world.lately()  # on it, perhaps
             cluster.call("lose_node" if silent else "remove_node", node)
             world.healed.wait(for_s)
             if silent:

@@ -14,6 +14,7 @@ import sqlalchemy as sa
 import mltemporal
 from mltemporal import background, session
 from mltemporal.database.tables import events
+from mltemporal.database.tables import points as recorded
 from mltemporal.errors import MLTemporalError, NotFound
 from mltemporal.launchers import launcher_of
 from mltemporal.monitoring import processes
@@ -36,7 +37,7 @@ def gathered(world: World, plan: list[Work], undisturbed: list[Work]) -> Record:
     places = _places()
     for work in [*plan, *undisturbed]:
         record.launched[work.name] = [
-            _looked_at(job, work, places, world.taken) for job in mltemporal.jobs(name=work.name, limit=100)
+            _looked_at(job, work, places) for job in mltemporal.jobs(name=work.name, limit=100)
         ]
     for work in undisturbed:
         for job in record.launched.pop(work.name):
@@ -74,9 +75,7 @@ def mended(world: World) -> list[str]:
     return did + [f"removed {name}" for name in sweep(world.settings.storage_url, older_than_s=0.0)]
 
 
-def _looked_at(
-    job: Any, work: Work, places: dict[int, tuple[int, int]], taken: set[tuple[str, int]]
-) -> Launched:
+def _looked_at(job: Any, work: Work, places: dict[int, tuple[int, int]]) -> Launched:
     here = session.current()
     row = here.database.jobs.get(job.id)
     submitted, finished = places.get(job.id, (0, 0))
@@ -93,7 +92,7 @@ def _looked_at(
         error=row.error,
         attempts=row.attempt,
         points=tuple((point.attempt, point.step) for point in points if "half" in point.metrics),
-        taken=tuple(sorted(number for key, number in taken if key == row.key)),
+        recalled=_recalled(job.id),
         story=tuple(
             Happened(kind=event.kind, message=event.message, attempt=event.attempt)
             for event in here.database.jobs.events(job.id)
@@ -105,6 +104,12 @@ def _looked_at(
         ),
         **facts,
     )
+
+
+def _recalled(job_id: int) -> int:
+    of_job = (recorded.c.job_id == job_id, recorded.c.position < 0)
+    with session.current().database.reading() as connection:
+        return connection.scalar(sa.select(sa.func.count()).select_from(recorded).where(*of_job)) or 0
 
 
 def _curve(job: Any) -> dict[str, Any]:

@@ -74,33 +74,13 @@ def curve_whole(record: Record) -> list[str]:
         steps = _steps(work, job)
         if steps is None or job.status != work.ends:
             continue
-        there = [step for step in steps if step not in _gone(work, job)]
-        if list(job.curve) != there:
-            missing = sorted(set(there) - set(job.curve))
+        if list(job.curve) != list(steps):
+            missing = sorted(set(steps) - set(job.curve))
             twice = sorted(step for step, times in Counter(job.curve).items() if times > 1)
             found.append(
                 f"{work.name} (job {job.id}): of {len(steps)} {missing[:5]} missing, {twice[:5]} twice"
             )
     return found
-
-
-def gone_with_pods(record: Record) -> int:
-    """Return how many points went with the logs of pods that faults took away: no breach, but told."""
-    return sum(len(_gone(work, job)) for work, job in record.jobs())
-
-
-def _gone(work: Work, job: Launched) -> set[int]:
-    """Return the steps between the last that is known of a pod that was taken and the next one's first.
-
-    Where it was the last one, and had left its result, there is no next one: then they are those to the end.
-    """
-    gone: set[int] = set()
-    steps = _steps(work, job) or range(0)
-    for taken in job.taken:
-        before = [step for number, step in job.points if number <= taken and step is not None]
-        after = [step for number, step in job.points if number > taken and step is not None]
-        gone |= set(range(max(before, default=-1) + 1, min(after, default=steps.stop)))
-    return gone & set(steps)
 
 
 def _steps(work: Work, job: Launched) -> range | None:
@@ -125,7 +105,7 @@ def _value(record: Record, work: Work, job: Launched) -> object:
     if work.kind == "stopped":
         return counted(work.seed, job.last)
     if work.kind == "set":
-        return None if _gone(work, job) else turned(work.seed, job.turns)
+        return turned(work.seed, job.turns)
     return record.undisturbed.get((work.kind, work.seed)) if work.value is None else work.value
 
 

@@ -70,7 +70,7 @@ def set_seen(record: Record) -> list[str]:
     found = []
     for work, job in record.well():
         before = len(job.turns) - work.steps
-        if work.kind == "set" and not job.taken and job.turns != (0,) * before + (work.turn,) * work.steps:
+        if work.kind == "set" and job.turns != (0,) * before + (work.turn,) * work.steps:
             found.append(
                 f"{work.name} (job {job.id}) saw {job.turns}, not {work.turn} in its last {work.steps}"
             )

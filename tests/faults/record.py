@@ -46,8 +46,8 @@ class Launched:
     attempts: int = 1
     points: tuple[tuple[int, int | None], ...] = ()
     """(attempt, step) of each metric point."""
-    taken: tuple[int, ...] = ()
-    """Attempts whose pod a fault took away, and with it what nobody had read of its log."""
+    recalled: int = 0
+    """How many points came from beside its checkpoints, not from the output of its process."""
     curve: tuple[int, ...] = ()
     """The steps of what its code reported, as ``job.metrics()`` has them in its order."""
     turns: tuple[int, ...] = ()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 
-from .invariants import gone_with_pods
 from .run import Outcome
 
 
@@ -38,8 +37,8 @@ def table(outcome: Outcome) -> str:
         "| --- | --- |",
         *(_row(name, len(found)) for name, found in outcome.breaches.items()),
     ]
-    if gone := gone_with_pods(record):
-        lines += [f"\n{gone} points went with the logs of pods that were deleted before they were read."]
+    if recalled := sum(job.recalled for _, job in record.jobs()):
+        lines += [f"\n{recalled} points were read beside checkpoints: their pods' logs had gone unread."]
     lines += [f"\nLeft out: {why}." for why in outcome.left_out]
     return "\n".join(lines) + "\n"
 

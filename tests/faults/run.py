@@ -190,7 +190,7 @@ class Run:
             self._permit(min(plan, AHEAD + done * plan // wanted))
             self._await(lambda done=done: self._ended() >= done * plan // wanted - AHEAD)  # type: ignore[misc]
             time.sleep(due.after_s * self.world.pace)
-            self._await(lambda: self.world.busy or self._ended() >= plan)
+            self._await(lambda: self.world.busy or self._ended() >= plan, patience_s=5)
             self._lasting = [each for each in self._lasting if each.is_alive()]
             while len(self._lasting) >= LASTING:
                 self._lasting[0].join(0.1)
@@ -245,9 +245,9 @@ class Run:
         except MLTemporalError as error:  # the disk is full, say: the next try is a moment away
             self._say(f"          up: {error.args[0]}")
 
-    def _await(self, reached: Callable[[], bool]) -> None:
+    def _await(self, reached: Callable[[], bool], patience_s: float = 60) -> None:
         """Wait for the jobs to keep pace; faults go on after a while, whatever the jobs do."""
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + patience_s
         while not reached() and time.monotonic() < deadline:
             time.sleep(0.1)
 

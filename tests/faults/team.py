@@ -19,8 +19,6 @@ from .world import World
 
 GOES_WITHIN_S = 30.0
 """What ends or is collected by itself is gone so long after everybody has let go of it."""
-LATELY_S = 60.0
-"""So long after its end a pod's log may still be unread."""
 
 GIVEN = (f"secrets: {STORAGE_SECRET}", "configmaps: kube-root-ca.crt")
 """What is in the namespace though no job needs it."""
@@ -64,7 +62,6 @@ class Team(World):
         }
         self._own = {**services.environ(), "FAULTS_TABLE": f"s3://{services.s3.bucket}/table"}
         self._before: dict[str, str] | None = None
-        self._seen: dict[tuple[str, int], float] = {}
         super().__init__(folder, settings, self._own, kernels=kernels)
 
     def open(self) -> None:
@@ -177,13 +174,7 @@ class Team(World):
                         key=words[4], attempt=words[5], rank=rank, name=environ["HOSTNAME"], training=training
                     )
                 )
-        self._seen |= {(pod.key, int(pod.attempt)): time.monotonic() for pod in found}
         return sorted(found, key=lambda pod: pod.name)
-
-    def lately(self) -> set[tuple[str, int]]:
-        """The attempts of pods that are alive or were a moment ago: their logs may not have been read."""
-        self.trainings()
-        return {attempt for attempt, at in self._seen.items() if time.monotonic() - at < LATELY_S}
 
 
 def _still(look: Callable[[], list[str]]) -> list[str]:

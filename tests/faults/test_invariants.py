@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
-from faults.invariants import INVARIANTS, breaches, gone_with_pods
+from faults.invariants import INVARIANTS, breaches
 from faults.record import Asked, Happened, Launched, Record, Told
 from faults.tasks import counted, turned
 from faults.workload import KINDS, REWOUND, WITH_ROWS, Work
@@ -229,17 +229,6 @@ def test_a_request_that_ran_again_after_its_end_is_no_breach() -> None:
     (first,) = record.launched[name]
     record.launched[name].append(replace(first, id=77, submitted=first.finished + 1, finished=500))
     assert [] == breaches(record)["no request ran as two jobs"]
-
-
-def test_points_that_went_with_a_pod_are_told_and_others_are_a_breach() -> None:
-    points = ((1, 1), (2, 4))
-    record = in_order()
-    changed("function", points=points, curve=(1, 4), taken=(1,))(record)
-    assert [] == breaches(record)["curves without gap or overlap"]
-    assert 2 == gone_with_pods(record)
-    changed("function", points=points, curve=(1, 4), taken=(2,))(record)
-    assert 1 == len(breaches(record)["curves without gap or overlap"])
-    assert 0 == gone_with_pods(record)
 
 
 @pytest.mark.parametrize(

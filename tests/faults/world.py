@@ -81,8 +81,6 @@ class World:
         self.home = folder / "home"
         self.disks = [self.home]
         self.mounted: list[Path] = []
-        self.taken: set[tuple[str, int]] = set()
-        """Attempts (key, number) whose output went with their place, perhaps before it was read."""
         self.healed = threading.Event()
         """Set when the last fault is over: what still lasts ends at once."""
         for name in ("witness", "told", "clock", "repaired"):

@@ -3,6 +3,7 @@
 import os
 import signal
 import time
+from contextlib import contextmanager
 
 import numpy as np
 import pandas as pd
@@ -15,6 +16,7 @@ import mltemporal
 from mltemporal import background, session, stack
 from mltemporal.database.tables import attempts
 from mltemporal.errors import InvalidRequest, JobCancelled, JobFailed
+from mltemporal.runtime.checkpoint import kept_steps
 from mltemporal.settings import Settings, load_settings
 from mltemporal.specs.running import JobStatus
 
@@ -32,7 +34,7 @@ def count(data, steps=5, pause_s=0.0):
     try:
         for step in range(state["step"] + 1, steps + 1):
             mltemporal.report(step=step, total=steps, loss=1 / step)
-            mltemporal.checkpoint.save({"step": step})
+            mltemporal.checkpoint.save({"step": step}, step=step)
             time.sleep(pause_s)
     finally:
         print("tidied", flush=True)
@@ -148,6 +150,63 @@ def test_a_worker_that_is_killed_starts_no_second_pod_and_loses_no_point(world, 
     assert [(1, step) for step in range(1, 151)] == steps(job)
     row = world.database.jobs.get(job.id)
     assert {pod} >= {each.metadata.name for each in place.pods(f"{row.key}-1")}
+
+
+def saved(world, job):
+    """The step of the newest checkpoint."""
+    return max(kept_steps(world.storage, world.database.jobs.get(job.id).key, []), default=0)
+
+
+@pytest.fixture
+def silenced(settings):
+    """Return a context in which the worker stands still."""
+
+    @contextmanager
+    def silence():
+        worker = stack.state(settings).services["worker"].process.pid
+        os.kill(worker, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(worker, signal.SIGCONT)
+
+    return silence
+
+
+def test_what_a_pod_reported_and_nobody_read_before_it_was_deleted_is_in_the_curve(world, place, silenced):
+    job = mltemporal.train(TABLE, count, params={"steps": 80, "pause_s": 0.1}, name="to be deleted unread")
+    until(lambda: len(steps(job)) > 5)
+    with silenced():
+        pod, read = pod_of(place, job), len(steps(job))
+        until(lambda: saved(world, job) > read + 15)
+        place.core.delete_namespaced_pod(pod, place.namespace, grace_period_seconds=0)
+        until(lambda: not place.pods(f"{world.database.jobs.get(job.id).key}-1"))
+    result = job.result(120)
+    assert (2, list(range(1, 81))) == (result.attempts, list(job.metrics().step))
+    first = [step for attempt, step in steps(job) if attempt == 1]
+    assert list(range(1, result.value["began_after"] + 1)) == first
+    assert result.value["began_after"] > read + 15
+
+
+def test_what_a_paused_pod_reported_and_nobody_read_is_in_the_curve(world, place, silenced):
+    job = mltemporal.train(TABLE, count, params={"steps": 80, "pause_s": 0.1}, name="paused unread")
+    until(lambda: len(steps(job)) > 5)
+    name = f"{world.database.jobs.get(job.id).key}-1"
+    job.pause()
+    until(lambda: job.status is JobStatus.PAUSED)
+    until(lambda: not place.pods(name))
+    job.resume()
+    until(lambda: saved(world, job) > 20)
+    with silenced():
+        read = len(steps(job))
+        until(lambda: saved(world, job) > read + 15)
+        place.batch.patch_namespaced_job(name, place.namespace, {"spec": {"suspend": True}})
+        until(lambda: not place.pods(name))
+    until(lambda: job.status is JobStatus.PAUSED)
+    job.resume()
+    result = job.result(120)
+    assert 1 == result.attempts
+    assert [(1, step) for step in range(1, 81)] == steps(job)
 
 
 def test_a_paused_training_goes_on_from_its_checkpoint(world, place):

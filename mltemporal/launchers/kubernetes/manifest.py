@@ -9,6 +9,7 @@ from mltemporal.errors import InvalidRequest
 from mltemporal.launchers.kubernetes.quantities import amount
 from mltemporal.launchers.kubernetes.template import CONTAINER, check_contract, merge
 from mltemporal.launchers.threads import thread_settings
+from mltemporal.progress import KEEP_VARIABLE
 from mltemporal.settings import ClusterSettings
 from mltemporal.specs.request import JobSpec
 
@@ -217,6 +218,7 @@ def _environment(spec: JobSpec, attempt: int, name: str, storage_url: str) -> li
         "MLTEMPORAL_STORAGE_URL": storage_url,
         "MLTEMPORAL_JOB_KEY": spec.key,
         "MLTEMPORAL_ATTEMPT": str(attempt),
+        KEEP_VARIABLE: "1",
         **thread_settings(spec.resources.cpu),
     }
     if spec.trainer.kind == "container":

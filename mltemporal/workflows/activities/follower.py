@@ -91,7 +91,7 @@ class Follower:
             found = match_patterns([text for _, text in read.log], self.patterns)
             for (at, text), line in zip(read.log, found, strict=True):
                 if line is not None:
-                    self._take_point(read, at, self._point(line), len(text), self._allowance)
+                    self._take_point(read, at, point_of(line, self.attempt), len(text), self._allowance)
         if self._held and (last or self._allowance.point(0)):
             read.points.append(self._held)
             self._held = None
@@ -111,7 +111,7 @@ class Follower:
     def _take(self, read: _Reading, line: Line, size: int, allowance: Allowance) -> bool:
         """Take what a progress line says; False where it is a line of the log like others."""
         if line.event == "report":
-            self._take_point(read, read.at, self._point(line), size, allowance)
+            self._take_point(read, read.at, point_of(line, self.attempt), size, allowance)
         elif line.event == "stage":
             self.stage = shortened(one_line(line.text), _LONGEST_TEXT)
             self._anew = self._anew or (self.stage == FIRST_STAGE and read.at > 0)
@@ -144,17 +144,17 @@ class Follower:
         if self._held and (self._held[1].step or 0) >= step:
             self._held = None
 
-    def _point(self, line: Line) -> Point:
-        metrics = {
-            one_line(name): math.nan if value is None else value for name, value in line.metrics.items()
-        }
-        return Point(
-            attempt=self.attempt,
-            time=line.time if line.time is not None else time.time(),
-            step=line.step,
-            total=line.total,
-            metrics=metrics,
-        )
+
+def point_of(line: Line, attempt: int) -> Point:
+    """Return what a line of an attempt reports; of a program that tells no time, as of now."""
+    metrics = {one_line(name): math.nan if value is None else value for name, value in line.metrics.items()}
+    return Point(
+        attempt=attempt,
+        time=line.time if line.time is not None else time.time(),
+        step=line.step,
+        total=line.total,
+        metrics=metrics,
+    )
 
 
 @dataclass

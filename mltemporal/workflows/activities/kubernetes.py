@@ -31,6 +31,7 @@ from mltemporal.workflows.activities.follower import Follower
 from mltemporal.workflows.activities.pausing import Pause
 from mltemporal.workflows.activities.payloads import fitting
 from mltemporal.workflows.activities.pulse import beating
+from mltemporal.workflows.activities.recalling import recall
 from mltemporal.workflows.activities.recording import record_output
 from mltemporal.workflows.activities.standstill import Standstill
 
@@ -225,6 +226,8 @@ class JobActivities:
             if watch is not None and (stands := await watch.look(seen, follower)):
                 status = (JobStatus.RUNNING, stands)
             if status != said:
+                if status[0] is JobStatus.PAUSED:  # before another process goes on with the attempt
+                    await asyncio.to_thread(recall, self._database, self._storage, job, attempt.number)
                 said = status
                 await asyncio.to_thread(self._database.jobs.set_status, job.id, *status)
             activity.heartbeat(_beat(seen.phase, follower))
@@ -264,6 +267,7 @@ class JobActivities:
         reason = (
             "" if output is not None else shortened(self._reason(job, attempt, end, failure), _LONGEST_REASON)
         )
+        recall(self._database, self._storage, job, attempt.number)
         result = None if output is None else fitting(_result(job, attempt, output))
         if output is not None and output.artifacts:
             named = [each for each in output.artifacts[:MOST_ARTIFACTS] if is_file_name(each.name)]

@@ -200,3 +200,38 @@ def test_a_row_never_appears_below_one_that_was_read(database: Database, job: Jo
         assert [] == record.points(job.id), "the later one waits"
     later.join()
     assert [1, 2] == [seen.step for _, seen in record.points(job.id)]
+
+
+def test_points_that_no_output_told_are_recorded_once_and_after_the_others(
+    database: Database, job: JobRow
+) -> None:
+    record = database.progress
+    record.append(job.id, 1, Batch(start=0, end=20, points=((0, point(1)), (10, point(2)))))
+    for _ in range(2):
+        record.recall(job.id, 1, [point(step) for step in range(1, 5)])
+    record.recall(job.id, 1, [point(step) for step in range(1, 6)])
+    assert [1, 2, 3, 4, 5] == [each.step for _, each in record.points(job.id)]
+
+
+def test_what_was_recalled_and_is_then_read_is_not_recorded_again(database: Database, job: JobRow) -> None:
+    record = database.progress
+    record.recall(job.id, 1, [point(1, loss=0.5), point(2)])
+    read = ((0, point(1, loss=0.5)), (10, point(2)), (20, point(3)))
+    assert record.append(job.id, 1, Batch(start=0, end=30, points=read))
+    assert [1, 2, 3] == [each.step for _, each in record.points(job.id)]
+    assert 30 == record.place(job.id, 1).position
+
+
+def test_points_of_one_moment_and_step_are_all_recalled(database: Database, job: JobRow) -> None:
+    database.progress.recall(job.id, 1, [point(1, loss=0.5), point(1, accuracy=0.9)])
+    assert [{"loss": 0.5}, {"accuracy": 0.9}] == [p.metrics for _, p in database.progress.points(job.id)]
+
+
+def test_the_points_of_another_attempt_are_not_taken_for_those_recalled(
+    database: Database, job: JobRow
+) -> None:
+    record = database.progress
+    database.jobs.start_attempt(job.id, 2)
+    record.recall(job.id, 1, [point(1)])
+    record.append(job.id, 2, Batch(start=0, end=10, points=((0, point(1, attempt=2)),)))
+    assert [(1, 1), (2, 1)] == [(each.attempt, each.step) for _, each in record.points(job.id)]

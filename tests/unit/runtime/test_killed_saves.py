@@ -95,9 +95,9 @@ def test_what_a_killed_save_left_goes_with_the_jobs_checkpoints(runner) -> None:
     assert len(noted) + 1 == len(checkpoints_in(runner.storage))
     runner.start(2)
     runner.finish()
-    assert 3 == discard_all(runner.storage, "job-1")
+    assert 3 == discard_all(runner.storage, "job-1", attempts=1)
     assert [] == checkpoints_in(runner.storage)
-    assert 0 == discard_all(runner.storage, "job-1")
+    assert 0 == discard_all(runner.storage, "job-1", attempts=1)
 
 
 def checkpoints_in(storage: Storage) -> list[Path]:

@@ -1,6 +1,7 @@
 """The Job of an attempt, as the API server takes it."""
 
 from mltemporal.launchers.kubernetes.manifest import selector, service_manifest
+from mltemporal.progress import KEEP_VARIABLE
 from mltemporal.settings import ClusterSettings
 from mltemporal.specs.request import Resources, SecretRef, TrainerRef
 
@@ -116,6 +117,10 @@ def test_secrets_are_referred_to(manifest) -> None:
     volume = next(each for each in pod_of(job)["volumes"] if "secret" in each)
     assert {"secretName": "tls"} == volume["secret"]
     assert {"name": volume["name"], "mountPath": "/etc/tls"} in container_of(job)["volumeMounts"]
+
+
+def test_what_is_reported_is_kept_beside_checkpoints_since_a_log_goes_with_its_pod(manifest) -> None:
+    assert "1" == values(manifest())[KEEP_VARIABLE]
 
 
 def test_the_users_variables_win(manifest) -> None:
