@@ -226,10 +226,10 @@ class JobActivities:
             if watch is not None and (stands := await watch.look(seen, follower)):
                 status = (JobStatus.RUNNING, stands)
             if status != said:
-                if status[0] is JobStatus.PAUSED:  # before another process goes on with the attempt
-                    await asyncio.to_thread(recall, self._database, self._storage, job, attempt.number)
                 said = status
                 await asyncio.to_thread(self._database.jobs.set_status, job.id, *status)
+                if status[0] is JobStatus.PAUSED:  # before another process goes on with the attempt
+                    await asyncio.to_thread(recall, self._database, self._storage, job, attempt.number)
             activity.heartbeat(_beat(seen.phase, follower))
 
         first = asyncio.create_task(record_output(self._database, launcher, job, attempt.number, tell=tell))

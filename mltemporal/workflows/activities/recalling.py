@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
+from temporalio import activity
+
 from mltemporal.database.engine import Database
 from mltemporal.database.jobs import JobRow
+from mltemporal.errors import CorruptObject
 from mltemporal.progress import parse_line
 from mltemporal.specs.orders import reported
 from mltemporal.storage.content import Storage
@@ -39,7 +42,13 @@ def _kept(storage: Storage, key: str, attempt: int) -> Iterator[Point]:
     processes: dict[str, list[Point]] = {}
     for name in storage.note_names(key, reported(attempt)):
         process = name.rpartition("-")[0]
-        lines = storage.get_note(key, name, list[str]) or []
+        try:
+            lines = storage.get_note(key, name, list[str]) or []
+        except (
+            CorruptObject
+        ) as error:  # cut off by a kill, in a store that keeps half of it
+            activity.logger.warning("points of attempt %s may be missing: %s", attempt, error)
+            continue
         parsed = [line for each in lines if (line := parse_line(each)) is not None]
         processes.setdefault(process, []).extend(point_of(line, attempt) for line in parsed)
     firsts = [_first_step(points) for points in processes.values()]

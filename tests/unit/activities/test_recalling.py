@@ -80,6 +80,17 @@ def test_a_pod_that_went_on_unseen_until_the_next_one_began_is_looked_at_again(
     assert [(1, 1), (1, 2), (2, 4), (1, 3)] == curve(database, job)
 
 
+def test_a_note_that_was_cut_off_is_passed_over_and_said(
+    database: Database, storage: Storage, job: JobRow, caplog: pytest.LogCaptureFixture
+) -> None:
+    kept(storage, 1, 1, lines([1]), lines([2]), lines([3]))
+    (cut,) = Path(storage.url).rglob("*-000000001.json")
+    cut.write_text("")
+    recall(database, storage, job, 1)
+    assert [(1, 1), (1, 3)] == curve(database, job)
+    assert "points of attempt 1 may be missing" in caplog.text
+
+
 def test_a_second_process_of_an_attempt_takes_the_place_of_what_it_repeats(
     database: Database, storage: Storage, job: JobRow
 ) -> None:
