@@ -23,7 +23,9 @@ class Pace:
     def add(self, points: Iterable[Point]) -> None:
         """Take new points, oldest first."""
         for point in points:
-            if point.attempt != self._attempt:
+            if point.attempt < self._attempt:  # read late, beside the checkpoints of a pod that was lost
+                continue
+            if point.attempt > self._attempt:
                 self._attempt = point.attempt
                 self.step = self.total = None
                 self._recent.clear()

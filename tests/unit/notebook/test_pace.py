@@ -43,6 +43,13 @@ def test_a_new_attempt_and_a_new_epoch_count_anew():
     assert None is pace.rate
 
 
+def test_what_an_earlier_attempt_reported_and_is_read_late_changes_nothing():
+    pace = Pace()
+    pace.add(reports((10.0, 30), (20.0, 50), attempt=2))
+    pace.add(reports((5.0, 29), attempt=1))
+    assert (50, 2.0) == (pace.step, pace.rate)
+
+
 def test_without_a_total_there_is_a_rate_and_no_end():
     pace = Pace()
     pace.add(reports((0.0, 0), (1.0, 4), total=None))
