@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 LOG_KEPT_BYTES = 4 << 20
 """The end of each attempt's output that the database holds; a longer log goes to storage whole."""
 
+ANOTHER_PROCESS = "another process goes on with the attempt"
+"""The note that tells where in an attempt's output a second one begins: its pod was paused."""
+
 _NAMES_OF_POINTS = 1000
 
 
@@ -77,6 +80,8 @@ class Said:
     artifacts: int = 0
     names: frozenset[str] = frozenset()
     """The metrics of its newest points."""
+    stepped: bool = False
+    """Whether the process that began last has told a step."""
 
 
 class ProgressRecord:
@@ -202,6 +207,7 @@ class ProgressRecord:
                 notes=tuple(connection.scalars(told)),
                 artifacts=connection.scalar(count(artifacts)) or 0,
                 names=frozenset(name for point in newest for name in point.metrics),
+                stepped=_has_stepped(connection, job_id, attempt),
             )
 
     @retried
@@ -241,6 +247,18 @@ def _lock(connection: sa.Connection, job_id: int) -> None:
 
 def _of_stream(job_id: int, attempt: int, rank: int) -> sa.ColumnElement[bool]:
     return sa.and_(streams.c.job_id == job_id, streams.c.attempt == attempt, streams.c.rank == rank)
+
+
+def _has_stepped(connection: sa.Connection, job_id: int, attempt: int) -> bool:
+    told = sa.select(events.c.key).where(
+        events.c.job_id == job_id,
+        events.c.attempt == attempt,
+        events.c.kind == "note",
+        events.c.message == ANOTHER_PROCESS,
+    )
+    began = max((int(key.rpartition("-")[2]) for key in connection.scalars(told)), default=0)
+    since = (*_of_attempt(job_id, attempt), points.c.position >= began, points.c.step.is_not(None))
+    return connection.scalar(sa.select(points.c.id).where(*since).limit(1)) is not None
 
 
 def _of_attempt(job_id: int, attempt: int) -> tuple[sa.ColumnElement[bool], ...]:

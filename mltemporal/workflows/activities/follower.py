@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 from mltemporal.database.engine import Database
-from mltemporal.database.progress import Batch
+from mltemporal.database.progress import ANOTHER_PROCESS, Batch
 from mltemporal.patterns import match_patterns
 from mltemporal.progress import FIRST_STAGE, Line, is_file_name, parse_line
 from mltemporal.specs.data import Artifact
@@ -46,7 +46,7 @@ class Follower:
     _held: tuple[int, Point] | None = field(default=None, repr=False)
     """The newest of the points that come too fast: it is recorded when there is room, or at the end."""
     _anew: bool = field(default=False, repr=False)
-    """Whether another process has begun within the attempt (its pod was paused), and has told no step yet."""
+    """Whether a process has begun, the first of the attempt or another one, and has told no step yet."""
 
     @property
     def read_to(self) -> int:
@@ -79,7 +79,8 @@ class Follower:
 
     def _read(self, whole: bytes, cursor: str, *, last: bool) -> Batch:
         if self._allowance is None:
-            self._allowance = Allowance(self.database.progress.said(self.job_id, self.attempt))
+            said = self.database.progress.said(self.job_id, self.attempt)
+            self._allowance, self._anew = Allowance(said), not said.stepped
         read = _Reading(self.position)
         for raw in _lines(whole):
             text = raw.decode("utf-8", errors="replace").rstrip("\r\n")
@@ -114,7 +115,9 @@ class Follower:
             self._take_point(read, read.at, point_of(line, self.attempt), size, allowance)
         elif line.event == "stage":
             self.stage = shortened(one_line(line.text), _LONGEST_TEXT)
-            self._anew = self._anew or (self.stage == FIRST_STAGE and read.at > 0)
+            if self.stage == FIRST_STAGE and read.at:
+                self._anew = True
+                read.notes.append((read.at, ANOTHER_PROCESS))
         elif line.event == "note":
             if not allowance.note():
                 return False

@@ -293,8 +293,8 @@ class JobActivities:
                 return None
             point = self._database.progress.last_point(job.id, attempt.number)
             return RunOutput(metrics={} if point is None else point.metrics)
-        if job.spec.pod.nodes > 1 and end.phase is not Phase.SUCCEEDED:
-            return None
+        if job.spec.kind == "training" and job.spec.pod.nodes > 1 and end.phase is not Phase.SUCCEEDED:
+            return None  # of a dataset the first rank completes the output when the others have done theirs
         return self._storage.get_note(job.key, f"{attempt.number}/output", RunOutput)
 
     def _reason(self, job: JobRow, attempt: Attempt, end: Sighting, failure: RunFailure | None) -> str:

@@ -44,9 +44,7 @@ def _kept(storage: Storage, key: str, attempt: int) -> Iterator[Point]:
         process = name.rpartition("-")[0]
         try:
             lines = storage.get_note(key, name, list[str]) or []
-        except (
-            CorruptObject
-        ) as error:  # cut off by a kill, in a store that keeps half of it
+        except CorruptObject as error:  # cut off by a kill, in a store that keeps half of it
             activity.logger.warning("points of attempt %s may be missing: %s", attempt, error)
             continue
         parsed = [line for each in lines if (line := parse_line(each)) is not None]

@@ -10,6 +10,7 @@ from mltemporal.database.engine import Database
 from mltemporal.progress import format_line
 from mltemporal.specs.data import Column, DatasetRef, ObjectRef
 from mltemporal.specs.request import JobSpec, TrainerRef
+from mltemporal.views import Point
 from mltemporal.workflows.activities import allowance
 from mltemporal.workflows.activities.follower import Follower
 
@@ -202,3 +203,33 @@ def test_what_a_second_process_of_an_attempt_reports_takes_the_place_of_the_firs
         assert made.feed(b"".join(output[at : at + cuts]))
     told = [(point.step, point.metrics["loss"]) for _, point in database.progress.points(1)]
     assert [(1, 1.0), (2, 1.0), (None, 1.0), (None, 2.0), (3, 2.0), (4, 2.0), (5, 2.0)] == told
+
+
+def test_a_second_process_is_known_by_whoever_goes_on_following(
+    database: Database, follower: MakeFollower
+) -> None:
+    """The worker dies each time after it has recorded a line."""
+    output = [
+        format_line(event="stage", text="starting"),
+        *(format_line(step=step, metrics={}) for step in (1, 2, 3)),
+        format_line(event="stage", text="starting"),
+        b"loading\n",
+        *(format_line(step=step, metrics={}) for step in (3, 4, 1)),
+    ]
+    for line in output:
+        assert follower().feed(line)
+    assert [1, 2, 3, 4, 1] == steps(database)
+    notes = [event.message for event in database.jobs.events(1) if event.kind == "note"]
+    assert ["another process goes on with the attempt"] == notes
+
+
+def test_a_process_whose_output_is_all_that_is_left_takes_the_place_of_what_was_recalled(
+    database: Database, follower: MakeFollower
+) -> None:
+    """The log of the first one went unread; what it had put beside its checkpoint is one step ahead."""
+    recalled = [Point(attempt=1, time=float(step), step=step) for step in (1, 2, 3)]
+    database.progress.recall(1, 1, recalled)
+    output = format_line(event="stage", text="starting") + format_line(step=3, metrics={}, time=9.0)
+    assert follower().feed(output)
+    points = [(point.step, point.time) for _, point in database.progress.points(1)]
+    assert [(1, 1.0), (2, 2.0), (3, 9.0)] == points
