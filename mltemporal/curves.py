@@ -54,6 +54,7 @@ class Curves:
         self.origin = 0.0
         """The time of the first point: zero on the time axis."""
         self._seen = False
+        self._newest: dict[int, float] = {}
         self._backwards = False
         self._last_step: dict[int, int] = {}
         self._first_step: dict[int, int] = {}
@@ -67,6 +68,10 @@ class Curves:
         for point in points:
             if not self._seen:
                 self._seen, self.origin = True, point.time
+            newest = self._newest.get(point.attempt, -math.inf)
+            if point.recalled and point.time < newest:
+                continue  # it is late: the next panel has it in its place
+            self._newest[point.attempt] = max(point.time, newest)
             step = self._step(point)
             if any(step >= first for newer, first in self._first_step.items() if newer > point.attempt):
                 continue

@@ -10,6 +10,7 @@ one call. The same parser serves every launcher. Its keys, all optional but the 
 ``metrics``     an object of numbers, ``{"loss": 0.12}``            (``report``)
 ``dropped``     reports left out so far because they came too fast  (``report``)
 ``text``        what the job is doing now, or chose and why         (``stage``, ``note``)
+``begins``      true in the first line of a process of a job        (``stage``)
 ``name object`` a file left behind: its name and its `ObjectRef`    (``artifact``)
 ==============  ===================================================================
 """
@@ -30,9 +31,12 @@ MAX_LINE_BYTES = 4096
 MAX_NAME_LENGTH = 200
 """Longest name of a metric or an artifact, in characters: one always fits a line."""
 FIRST_STAGE = "starting"
-"""What every process of a job tells first: a second time within an attempt, another one has begun."""
 KEEP_VARIABLE = "MLTEMPORAL_KEEP_REPORTS"
 """Set where a process's output may be lost unread: it keeps what it reports in storage, too."""
+PIECE_LINES = 1_000
+"""What is reported is kept in notes of at most so many lines."""
+MOST_PIECES = 40
+"""So many notes a process keeps, the newest: at its highest rate those of more than six minutes."""
 
 _Whole = Annotated[int, msgspec.Meta(ge=-(2**53), le=2**53)]
 """What every database and every language can hold."""
@@ -50,8 +54,25 @@ class Line:
     """JSON has no NaN or infinity: a null stands for a value that is no finite number."""
     dropped: int = 0
     text: str = ""
+    begins: bool = False
+    """A second time within an attempt, another process has begun: its pod was paused."""
     name: str = ""
     object: ObjectRef | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Piece:
+    """A note of what a process has reported, kept beside its checkpoints."""
+
+    first: _Whole | None = None
+    """The first step of the process, in whichever piece."""
+    lines: tuple[str, ...] = ()
+    """As they stand in its output."""
+
+
+def reported(attempt: int) -> str:
+    """Return the folder of an attempt's notes of what it has reported, ``<process>-<piece>`` in order."""
+    return f"{attempt}/reported"
 
 
 def format_line(**fields: Any) -> bytes:

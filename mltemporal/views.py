@@ -26,6 +26,8 @@ class Point:
     step: int | None = None
     total: int | None = None
     metrics: dict[str, float] = field(default_factory=dict)
+    recalled: bool = field(default=False, compare=False)
+    """Whether it was read beside a checkpoint, perhaps after points that were reported later."""
 
 
 @dataclass(frozen=True, kw_only=True)

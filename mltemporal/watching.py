@@ -77,7 +77,7 @@ def _read(session: Session, job_id: int, *, after: int) -> _Read:
         error=row.error,
         url=session.job_url(row.workflow_id),
     )
-    return _Read(view, points[-1][0] if points else after)
+    return _Read(view, max((row_id for row_id, _ in points), default=after))
 
 
 def dataset_label(row: JobRow) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
+from mltemporal.database.gaps import Untold, has_stepped, known, of_attempt, untold
 from mltemporal.database.inserting import insert_new, insert_or_update
 from mltemporal.database.retrying import retried
 from mltemporal.database.tables import (
@@ -31,9 +32,6 @@ if TYPE_CHECKING:
 
 LOG_KEPT_BYTES = 4 << 20
 """The end of each attempt's output that the database holds; a longer log goes to storage whole."""
-
-ANOTHER_PROCESS = "another process goes on with the attempt"
-"""The note that tells where in an attempt's output a second one begins: its pod was paused."""
 
 _NAMES_OF_POINTS = 1000
 
@@ -130,18 +128,30 @@ class ProgressRecord:
         return True
 
     @retried
-    def recall(self, job_id: int, attempt: int, kept: Sequence[Point]) -> None:
-        """Record those of an attempt's points that its output has not told, in the order of ``kept``.
+    def untold(self, job_id: int, attempt: int, kept: Sequence[Point]) -> Untold:
+        """Return what the record lacks of the points of one process of the attempt, given in its order."""
+        with self._database.reading() as connection:
+            return untold(connection, job_id, attempt, kept)
 
-        Idempotent; should the output tell one of them later, it is not recorded again.
+    @retried
+    def recall(self, job_id: int, attempt: int, told: Untold) -> None:
+        """Record what was `untold` of a process.
+
+        Where it is all of it, what an earlier process had reported from its first step on gives way.
+
+        Idempotent; should the output tell a point later, it is not recorded again.
         """
+        first = next((point for point in told.points if point.step is not None), None)
         with self._database.writing() as connection:
             _lock(connection, job_id)
-            known = _known(connection, job_id, attempt)
-            lowest = sa.select(sa.func.min(points.c.position)).where(*_of_attempt(job_id, attempt))
+            if told.whole and first is not None:
+                again = points.c.step >= first.step, points.c.time < first.time
+                connection.execute(sa.delete(points).where(*of_attempt(job_id, attempt), *again))
+            recorded = known(connection, job_id, attempt, told.points)
+            lowest = sa.select(sa.func.min(points.c.position)).where(*of_attempt(job_id, attempt))
             # Below those of lines: no two of an attempt share a position.
             below = min(connection.scalar(lowest) or 0, 0)
-            fresh = [point for point in kept if (point.time, point.step) not in known]
+            fresh = [point for point in told.points if (point.time, point.step) not in recorded]
             rows = [_point_values(job_id, below - at, point) for at, point in enumerate(fresh, 1)]
             if rows:
                 connection.execute(sa.insert(points), rows)
@@ -155,7 +165,10 @@ class ProgressRecord:
 
     @retried
     def points(self, job_id: int, *, after: int = 0, limit: int | None = None) -> list[tuple[int, Point]]:
-        """Return (row id, point) of the points whose row id is above ``after``, in order of arrival."""
+        """Return (row id, point) of the points whose row id is above ``after``, in order of arrival.
+
+        All points, without ``after``, come in the order in which they were reported.
+        """
         query = (
             sa.select(points)
             .where(points.c.job_id == job_id, points.c.id > after)
@@ -163,12 +176,22 @@ class ProgressRecord:
             .limit(limit)
         )
         with self._database.reading() as connection:
-            return [(row.id, _point(row)) for row in connection.execute(query)]
+            found = [(row.id, _point(row)) for row in connection.execute(query)]
+        late = {point.attempt for _, point in found if point.recalled and not after}
+        if late:  # the others keep their order, whatever their clock did
+            found.sort(key=lambda each: (each[1].attempt, each[1].time if each[1].attempt in late else 0.0))
+        return found
 
+    @retried
     def last_point(self, job_id: int, attempt: int) -> Point | None:
         """Return the attempt's newest point."""
-        found = self.newest_points(job_id, attempt, 1)
-        return found[0] if found else None
+        query = sa.select(points).where(*of_attempt(job_id, attempt)).order_by(points.c.id.desc()).limit(1)
+        with self._database.reading() as connection:
+            found = [_point(row) for row in connection.execute(query)]
+            if found and found[0].recalled:  # it may have been reported before others
+                told = connection.execute(query.where(points.c.position >= 0)).first()
+                found += [] if told is None else [_point(told)]
+        return max(found, key=lambda point: point.time, default=None)
 
     @retried
     def newest_points(self, job_id: int, attempt: int, count: int) -> list[Point]:
@@ -207,7 +230,7 @@ class ProgressRecord:
                 notes=tuple(connection.scalars(told)),
                 artifacts=connection.scalar(count(artifacts)) or 0,
                 names=frozenset(name for point in newest for name in point.metrics),
-                stepped=_has_stepped(connection, job_id, attempt),
+                stepped=has_stepped(connection, job_id, attempt),
             )
 
     @retried
@@ -249,30 +272,6 @@ def _of_stream(job_id: int, attempt: int, rank: int) -> sa.ColumnElement[bool]:
     return sa.and_(streams.c.job_id == job_id, streams.c.attempt == attempt, streams.c.rank == rank)
 
 
-def _has_stepped(connection: sa.Connection, job_id: int, attempt: int) -> bool:
-    told = sa.select(events.c.key).where(
-        events.c.job_id == job_id,
-        events.c.attempt == attempt,
-        events.c.kind == "note",
-        events.c.message == ANOTHER_PROCESS,
-    )
-    began = max((int(key.rpartition("-")[2]) for key in connection.scalars(told)), default=0)
-    since = (*_of_attempt(job_id, attempt), points.c.position >= began, points.c.step.is_not(None))
-    return connection.scalar(sa.select(points.c.id).where(*since).limit(1)) is not None
-
-
-def _of_attempt(job_id: int, attempt: int) -> tuple[sa.ColumnElement[bool], ...]:
-    return points.c.job_id == job_id, points.c.attempt == attempt
-
-
-def _known(
-    connection: sa.Connection, job_id: int, attempt: int, *where: sa.ColumnElement[bool]
-) -> set[tuple[float, int | None]]:
-    """Return what tells an attempt's recorded points from others: when they were reported, at which step."""
-    query = sa.select(points.c.time, points.c.step).where(*_of_attempt(job_id, attempt), *where)
-    return {(row.time, row.step) for row in connection.execute(query)}
-
-
 def _move(connection: sa.Connection, job_id: int, attempt: int, rank: int, batch: Batch) -> bool:
     """Move the stream's place from the batch's start to its end; False where it was not there."""
     place: dict[str, object] = {"position": batch.end}
@@ -308,9 +307,10 @@ def _add_log(connection: sa.Connection, job_id: int, attempt: int, rank: int, ba
 
 def _add_progress(connection: sa.Connection, job_id: int, attempt: int, batch: Batch) -> None:
     if batch.again_from is not None:
-        again = (*_of_attempt(job_id, attempt), points.c.step >= batch.again_from)
+        again = (*of_attempt(job_id, attempt), points.c.step >= batch.again_from)
         connection.execute(sa.delete(points).where(*again))
-    recalled = _known(connection, job_id, attempt, points.c.position < 0) if batch.points else set()
+    told = [point for _, point in batch.points]
+    recalled = known(connection, job_id, attempt, told, points.c.position < 0) if told else set()
     fresh = [(at, point) for at, point in batch.points if (point.time, point.step) not in recalled]
     if fresh:
         connection.execute(sa.insert(points), [_point_values(job_id, at, point) for at, point in fresh])
@@ -358,4 +358,5 @@ def _point(row: sa.Row[tuple[object, ...]]) -> Point:
         step=row.step,
         total=row.total,
         metrics={name: float("nan") if value is None else value for name, value in metrics.items()},
+        recalled=row.position < 0,
     )

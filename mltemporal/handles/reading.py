@@ -21,7 +21,6 @@ def metrics_frame(session: Session, job_id: int, *, all_attempts: bool = False) 
     import pandas as pd
 
     points = [point for _, point in session.database.progress.points(job_id)]
-    points.sort(key=lambda point: point.attempt)  # what was read beside checkpoints may have come late
     if not all_attempts:
         points = holding(points, rewinds_of(session.database.jobs.events(job_id)))
     rows = [

@@ -23,7 +23,9 @@ class Pace:
     def add(self, points: Iterable[Point]) -> None:
         """Take new points, oldest first."""
         for point in points:
-            if point.attempt < self._attempt:  # read late, beside the checkpoints of a pod that was lost
+            if point.attempt < self._attempt or (
+                point.recalled and self._recent and point.time < self._recent[-1][0]
+            ):  # it is late
                 continue
             if point.attempt > self._attempt:
                 self._attempt = point.attempt

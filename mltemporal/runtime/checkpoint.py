@@ -17,10 +17,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from mltemporal.errors import CorruptObject, MLTemporalError, NotFound
+from mltemporal.progress import reported
 from mltemporal.runtime import context, control, curve, loops, reporting, stopping
 from mltemporal.runtime.context import Job
 from mltemporal.specs.data import ObjectRef
-from mltemporal.specs.orders import Rewind, reported
+from mltemporal.specs.orders import Rewind
 from mltemporal.storage.content import Storage
 
 __all__ = ["load", "on_stop", "save"]
@@ -103,6 +104,7 @@ def _save(job: Job, obj: Any, step: int | None) -> None:
     saved = _placed(
         Checkpoint(object=_store(job, obj, now), step=step, attempt=job.attempt, time=now), position
     )
+    reporting.flush()
     curve.keep(job)  # first: what the next attempt does not train again is in the curve
     before = _entries(job)
     kept = [*holding(before, job.rewinds), saved][-max(1, job.spec.checkpoints_kept) :]

@@ -1,7 +1,7 @@
 """What an attempt has reported, kept in storage beside its checkpoints.
 
 A pod's log goes with its pod, at times before a worker has read it. The points before a checkpoint are
-never trained again, so they are put beside it first, and beside the result: the worker fills the gaps of
+never trained again, so they are put beside it first, and beside the result: the worker fills the end of
 the curve from there. A local process prints into a file that outlives it, and keeps nothing here.
 """
 
@@ -14,34 +14,42 @@ from collections import deque
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from mltemporal.progress import KEEP_VARIABLE
-from mltemporal.specs.orders import reported
+from mltemporal.progress import KEEP_VARIABLE, MOST_PIECES, PIECE_LINES, Piece, reported
 
 if TYPE_CHECKING:
     from mltemporal.runtime.context import Job
 
-PIECE_LINES = 1_000
-"""What is reported is kept in notes of so many lines; only the last of them is written again."""
-MOST_PIECES = 40
-"""More than a pod can print between a node's silence and its own end: older ones are dropped."""
+_MOST_BYTES = 16 << 20
+"""Of what is remembered between two checkpoints; of more, the oldest is forgotten."""
 
 
 class Curve:
     """The newest reports of this process, and how many of them storage has. Safe from several threads."""
 
     def __init__(self) -> None:
-        self._process = f"{time.time_ns():020d}"
-        self._lines: deque[tuple[int, str]] = deque(maxlen=PIECE_LINES * MOST_PIECES)
+        self._lines: deque[tuple[int, bytes]] = deque()
+        """Numbered; from the first of the piece on that is not full in storage."""
+        self._bytes = 0
         self._heard = 0
+        self._first: int | None = None
+        """The first step."""
         self._kept = 0
-        self._oldest = 0
-        """The first piece that storage has."""
+        self._stored = range(0)
+        """The pieces that storage has."""
+        self._name = ""
+        self._hearing = threading.RLock()  # a garbage collection inside may run code that reports
         self._keeping = threading.Lock()
 
-    def hear(self, line: str) -> None:
-        """Remember a report; called in the order of the reports, by one thread at a time."""
-        self._lines.append((self._heard, line))
-        self._heard += 1
+    def hear(self, step: int | None, line: bytes) -> None:
+        """Remember a report."""
+        with self._hearing:
+            self._lines.append((self._heard, line))
+            self._heard += 1
+            self._bytes += len(line)
+            if self._first is None:
+                self._first = step
+            while self._bytes > _MOST_BYTES or len(self._lines) > PIECE_LINES * MOST_PIECES:
+                self._bytes -= len(self._lines.popleft()[1])
 
     def keep(self, job: Job) -> None:
         """Put what is new into storage. Idempotent.
@@ -50,28 +58,39 @@ class Curve:
             ServiceUnavailable: storage does not answer or is full.
         """
         with self._keeping:
-            heard, lines = self._heard, list(self._lines.copy())
+            with self._hearing:
+                heard, lines, first = self._heard, list(self._lines), self._first
             if heard == self._kept:
                 return
-            oldest = max(0, (heard - 1) // PIECE_LINES - MOST_PIECES + 1)
-            for piece, group in groupby(lines, key=lambda each: each[0] // PIECE_LINES):
-                if piece >= oldest and (piece + 1) * PIECE_LINES > self._kept:
-                    job.storage.put_note(job.key, self._note(job, piece), [line for _, line in group])
-            for piece in range(self._oldest, oldest):
-                job.storage.discard_note(job.key, self._note(job, piece))
-            self._kept, self._oldest = heard, oldest
+            newest = lines[-1][0] // PIECE_LINES
+            oldest = max(0, newest - MOST_PIECES + 1)
+            for number, group in groupby(lines, key=lambda each: each[0] // PIECE_LINES):
+                if number >= oldest:
+                    piece = Piece(first=first, lines=tuple(line.decode() for _, line in group))
+                    job.storage.put_note(job.key, self._note(job, number), piece)
+            for number in range(self._stored.start, min(oldest, self._stored.stop)):
+                job.storage.discard_note(job.key, self._note(job, number))
+            self._kept, self._stored = heard, range(oldest, newest + 1)
+            with self._hearing:
+                while self._lines and self._lines[0][0] < heard // PIECE_LINES * PIECE_LINES:
+                    self._bytes -= len(self._lines.popleft()[1])
 
     def _note(self, job: Job, piece: int) -> str:
-        return f"{reported(job.attempt)}/{self._process}-{piece:09d}"
+        folder = reported(job.attempt)
+        if not self._name:
+            before = [name.partition(f"{folder}/")[2] for name in job.storage.note_names(job.key, folder)]
+            count = max((int(name[:6]) for name in before if name[:6].isdecimal()), default=0) + 1
+            self._name = f"{count:06d}-{time.time_ns():020d}"  # clocks differ: the count gives the order
+        return f"{folder}/{self._name}-{piece:09d}"
 
 
 _current = Curve()
 
 
-def hear(line: str) -> None:
-    """Remember a line of progress, where the log may be lost."""
+def hear(step: int | None, line: bytes) -> None:
+    """Remember a report, the line that tells it, where the log may be lost."""
     if KEEP_VARIABLE in os.environ:
-        _current.hear(line)
+        _current.hear(step, line)
 
 
 def keep(job: Job) -> None:

@@ -9,7 +9,7 @@ from itertools import islice
 from typing import Any
 
 from mltemporal.errors import MLTemporalError
-from mltemporal.progress import FIRST_STAGE, MAX_NAME_LENGTH
+from mltemporal.progress import MAX_NAME_LENGTH
 from mltemporal.runtime import artifacts, context, control, curve, packages, reporting, stopping
 from mltemporal.runtime.context import STORAGE_PATIENCE_S, Job
 from mltemporal.runtime.failure import failure_of, users_traceback
@@ -33,7 +33,7 @@ def main(argv: list[str]) -> int:
     note. 143: the attempt was asked to stop and did.
     """
     reporting.open_output()
-    reporting.stage(FIRST_STAGE)
+    reporting.begin()
     reporting.write_whole_lines()
     stopping.stop_on_sigterm()
     storage, key, attempt = argv
@@ -63,13 +63,14 @@ def _run(job: Job) -> None:
     if output is None:
         return  # the first of several ranks returns the result
     stopping.raise_if_asked()
-    reporting.flush()
-    curve.keep(job)
-    newest = job.storage.get_note(job.key, NEWEST, int) or job.attempt
-    if newest > job.attempt:
-        reporting.note(f"attempt {newest} has taken the place of this one, whose result is not kept")
-        raise stopping.Stopped(stopping.EXIT_CODE)
-    job.storage.put_note(job.key, f"{job.attempt}/output", replace(output, artifacts=artifacts.told()))
+    with stopping.uninterrupted():
+        reporting.flush()
+        curve.keep(job)
+        newest = job.storage.get_note(job.key, NEWEST, int) or job.attempt
+        if newest > job.attempt:
+            reporting.note(f"attempt {newest} has taken the place of this one, whose result is not kept")
+            raise stopping.Stopped(stopping.EXIT_CODE)
+        job.storage.put_note(job.key, f"{job.attempt}/output", replace(output, artifacts=artifacts.told()))
 
 
 def _train(job: Job) -> RunOutput | None:

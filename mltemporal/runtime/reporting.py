@@ -19,7 +19,7 @@ from collections.abc import Callable
 from typing import Any
 
 from mltemporal.errors import InvalidRequest
-from mltemporal.progress import MAX_NAME_LENGTH, format_line
+from mltemporal.progress import FIRST_STAGE, MAX_NAME_LENGTH, format_line
 from mltemporal.runtime import context, control, curve, loops
 from mltemporal.runtime.throttle import Throttle
 from mltemporal.specs.data import ObjectRef
@@ -63,6 +63,11 @@ def report(step: int | None = None, total: int | None = None, **metrics: float) 
     global _reports  # noqa: PLW0603 - a count of calls
     _reports += 1
     control.heed(whole=loop is None)
+
+
+def begin() -> None:
+    """Tell that a process of the job begins."""
+    _tell(event="stage", time=time.time(), text=FIRST_STAGE, begins=True)
 
 
 def stage(text: str) -> None:
@@ -203,7 +208,7 @@ def _writer(descriptor: int) -> Callable[[dict[str, Any]], None]:
         nonlocal patience_s
         for line in _lines(fields):
             if "metrics" in fields:
-                curve.hear(line.decode())
+                curve.hear(fields.get("step"), line)
             try:
                 _write(descriptor, line, patience_s)
             except OSError:

@@ -15,12 +15,6 @@ EXTENDED = "extended"
 NEWEST = "newest"
 """The note with the number of the attempt that may leave a result; where there is none, it is the first."""
 
-
-def reported(attempt: int) -> str:
-    """Return the folder of the notes that hold what an attempt has reported, where its log can be lost."""
-    return f"{attempt}/reported"
-
-
 LONGEST_PARAMS_BYTES = 4 << 10
 """All that ``set`` may give to a job, as JSON."""
 

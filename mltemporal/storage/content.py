@@ -181,7 +181,8 @@ class Storage:
         below = _note(key, f"{folder}/any").removesuffix("/any.json")
         with self._told("list notes"):
             names = self._place.names(below)
-        return sorted(f"{folder}/{name[:-5]}" for name in names if "/" not in name and name.endswith(".json"))
+        notes = (f"{folder}/{name[:-5]}" for name in names if "/" not in name and name.endswith(".json"))
+        return sorted(name for name in notes if _NOTE_NAME.fullmatch(name))  # what else is there is not ours
 
     def discard_note(self, key: str, name: str) -> None:
         """Remove a note of job ``key``; does nothing where it is gone."""

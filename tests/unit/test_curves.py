@@ -77,3 +77,13 @@ def test_thinning_keeps_both_ends():
 
     assert (0, 99) == (kept[0], kept[-1])
     assert len(kept) <= 12
+
+
+def test_a_recalled_point_that_comes_late_does_not_run_backwards():
+    curves = Curves(points((1, 1, {"a": 1.0}), (1, 4, {"a": 4.0})))
+    late = Point(attempt=1, time=100.5, step=2, metrics={"a": 2.0}, recalled=True)
+    newer = Point(attempt=1, time=105.0, step=5, metrics={"a": 5.0}, recalled=True)
+    assert [[5.0]] == [line.values for line in curves.add([late, newer])]
+
+    assert "step" == curves.axis
+    assert [1.0, 4.0, 5.0] == curves.of("a")[0].values

@@ -8,9 +8,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 from mltemporal.database.engine import Database
-from mltemporal.database.progress import ANOTHER_PROCESS, Batch
+from mltemporal.database.gaps import ANOTHER_PROCESS
+from mltemporal.database.progress import Batch
 from mltemporal.patterns import match_patterns
-from mltemporal.progress import FIRST_STAGE, Line, is_file_name, parse_line
+from mltemporal.progress import Line, is_file_name, parse_line
 from mltemporal.specs.data import Artifact
 from mltemporal.views import Point
 from mltemporal.words import clean, one_line, shortened
@@ -115,7 +116,7 @@ class Follower:
             self._take_point(read, read.at, point_of(line, self.attempt), size, allowance)
         elif line.event == "stage":
             self.stage = shortened(one_line(line.text), _LONGEST_TEXT)
-            if self.stage == FIRST_STAGE and read.at:
+            if line.begins and not self._anew:
                 self._anew = True
                 read.notes.append((read.at, ANOTHER_PROCESS))
         elif line.event == "note":

@@ -127,6 +127,7 @@ class JobActivities:
         finally:
             standstill.close()
         log_json = await self._keep_log(launcher, job, attempt, name)
+        await self._recall(job, attempt.number)
         return await asyncio.to_thread(self._conclude, job, attempt, end, log_json)
 
     @activity.defn
@@ -157,6 +158,8 @@ class JobActivities:
                     continue
                 if launcher is not None:
                     await self._remove(launcher, job, number, outcome, ended=ended)
+                if not ended:
+                    await self._recall(job, number)
                 await asyncio.to_thread(
                     self._database.jobs.end_attempt, job.id, number, phase=outcome.status, reason=outcome.what
                 )
@@ -226,10 +229,10 @@ class JobActivities:
             if watch is not None and (stands := await watch.look(seen, follower)):
                 status = (JobStatus.RUNNING, stands)
             if status != said:
-                said = status
+                before, said = said, status
                 await asyncio.to_thread(self._database.jobs.set_status, job.id, *status)
-                if status[0] is JobStatus.PAUSED:  # before another process goes on with the attempt
-                    await asyncio.to_thread(recall, self._database, self._storage, job, attempt.number)
+                if JobStatus.PAUSED in (status[0], before and before[0]):  # another process will go on
+                    await self._recall(job, attempt.number)
             activity.heartbeat(_beat(seen.phase, follower))
 
         first = asyncio.create_task(record_output(self._database, launcher, job, attempt.number, tell=tell))
@@ -239,6 +242,11 @@ class JobActivities:
             for task in (first, *others):  # where one failed, all begin again where the record stands
                 task.cancel()
         return end
+
+    async def _recall(self, job: JobRow, attempt: int) -> None:
+        """Record what was reported and not read, now that the process has ended."""
+        async with beating():
+            await asyncio.to_thread(recall, self._database, self._storage, job, attempt)
 
     async def _end(self, launcher: Launcher, job: JobRow, attempt: Attempt) -> Sighting:
         """Stop the process while its last words are still recorded; return how it ended."""
@@ -267,7 +275,6 @@ class JobActivities:
         reason = (
             "" if output is not None else shortened(self._reason(job, attempt, end, failure), _LONGEST_REASON)
         )
-        recall(self._database, self._storage, job, attempt.number)
         result = None if output is None else fitting(_result(job, attempt, output))
         if output is not None and output.artifacts:
             named = [each for each in output.artifacts[:MOST_ARTIFACTS] if is_file_name(each.name)]

@@ -1,59 +1,94 @@
-"""Fills the gaps of a curve: what a pod reported and nobody read is in storage, beside its checkpoints."""
+"""Fills the end of a curve: what a pod reported and nobody read is in storage, beside its checkpoints."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Sequence
 from dataclasses import replace
 
 from temporalio import activity
 
 from mltemporal.database.engine import Database
 from mltemporal.database.jobs import JobRow
-from mltemporal.errors import CorruptObject
-from mltemporal.progress import parse_line
-from mltemporal.specs.orders import reported
+from mltemporal.errors import CorruptObject, MLTemporalError, ServiceUnavailable
+from mltemporal.progress import MOST_PIECES, PIECE_LINES, Piece, parse_line, reported
+from mltemporal.specs.encoding import encode
 from mltemporal.storage.content import Storage
 from mltemporal.views import Point
 from mltemporal.workflows.activities.allowance import Allowance
 from mltemporal.workflows.activities.follower import point_of
 
+_MOST_PROCESSES = 8
+"""Of an attempt; of more, the newest count."""
+
 
 def recall(database: Database, storage: Storage, job: JobRow, attempt: int) -> None:
-    """Record the points of an attempt, and of those before it, that were kept and are not in the record.
+    """Record the points of an attempt, and of the one before, that were kept and are not in the record.
 
-    To be called when its process has ended. The earlier ones are looked at again since a pod whose node
-    fell silent may have gone on until the next one began.
+    To be called when its process has ended. The earlier one is looked at again since a pod whose node
+    fell silent may have gone on until the next one began. Notes that cannot be read are passed over: a
+    job does not fail for its curve.
 
     Idempotency: a point that is recorded is left out.
 
     Raises:
         ServiceUnavailable: database or storage does not answer.
     """
-    for number in range(1, attempt + 1):
-        kept = list(_kept(storage, job.key, number))
-        if kept:
-            allowance = Allowance(database.progress.said(job.id, number))
-            named = [replace(point, metrics=allowance.metrics(point.metrics)) for point in kept]
-            database.progress.recall(job.id, number, named)
-
-
-def _kept(storage: Storage, key: str, attempt: int) -> Iterator[Point]:
-    """Yield the points that each process of the attempt leaves to it, in order."""
-    processes: dict[str, list[Point]] = {}
-    for name in storage.note_names(key, reported(attempt)):
-        process = name.rpartition("-")[0]
+    for number in range(max(1, attempt - 1), attempt + 1):
         try:
-            lines = storage.get_note(key, name, list[str]) or []
-        except CorruptObject as error:  # cut off by a kill, in a store that keeps half of it
-            activity.logger.warning("points of attempt %s may be missing: %s", attempt, error)
-            continue
-        parsed = [line for each in lines if (line := parse_line(each)) is not None]
-        processes.setdefault(process, []).extend(point_of(line, attempt) for line in parsed)
-    firsts = [_first_step(points) for points in processes.values()]
-    for at, points in enumerate(processes.values(), 1):
-        end = min((first for first in firsts[at:] if first is not None), default=None)
-        yield from (point for point in points if end is None or point.step is None or point.step < end)
+            _recall(database, storage, job, number)
+        except ServiceUnavailable:
+            raise
+        except MLTemporalError as error:
+            activity.logger.warning("points of job %d may be missing: %s", job.id, error)
 
 
-def _first_step(points: list[Point]) -> int | None:
-    return next((point.step for point in points if point.step is not None), None)
+def _recall(database: Database, storage: Storage, job: JobRow, attempt: int) -> None:
+    processes: dict[str, list[str]] = {}
+    for name in storage.note_names(job.key, reported(attempt))[-_MOST_PROCESSES * MOST_PIECES :]:
+        processes.setdefault(name.rpartition("-")[0], []).append(name)
+    for at, names in enumerate(processes.values(), 1):
+        pieces = [_piece(storage, job, names[-1])]
+        if len(processes) == 1 and _is_last(database, job, attempt, pieces[-1]):
+            return  # as a rule the log told all
+        pieces = [*(_piece(storage, job, name) for name in names[:-1]), *pieces]
+        later = [_piece(storage, job, names[-1]).first for names in [*processes.values()][at:]]
+        end = min((first for first in later if first is not None), default=math.inf)
+        points = [point for piece in pieces for point in _points(piece, attempt)]
+        _record(database, job, attempt, [p for p in points if p.step is None or p.step < end])
+
+
+def _is_last(database: Database, job: JobRow, attempt: int, piece: Piece) -> bool:
+    """Whether the newest of the points that were kept is the newest of the record."""
+    kept = _points(piece, attempt)
+    last = database.progress.last_point(job.id, attempt)
+    return bool(kept) and last is not None and (last.time, last.step) == (kept[-1].time, kept[-1].step)
+
+
+def _record(database: Database, job: JobRow, attempt: int, kept: Sequence[Point]) -> None:
+    """Record what the record lacks, as far as it takes so many points."""
+    untold = database.progress.untold(job.id, attempt, kept)
+    if not untold.points:
+        return
+    allowance = Allowance(database.progress.said(job.id, attempt))
+    taken = [
+        replace(point, metrics=allowance.metrics(point.metrics))
+        for point in untold.points
+        if allowance.point(len(encode(point.metrics)))
+    ]
+    database.progress.recall(job.id, attempt, untold._replace(points=taken))
+
+
+def _piece(storage: Storage, job: JobRow, name: str) -> Piece:
+    """Return a note; an empty one for one that a kill has cut off, in a store that keeps half of it."""
+    try:
+        return storage.get_note(job.key, name, Piece) or Piece()
+    except CorruptObject as error:
+        activity.logger.warning("points of job %d may be missing: %s", job.id, error)
+        return Piece()
+
+
+def _points(piece: Piece, attempt: int) -> list[Point]:
+    lines = (parse_line(text) for text in piece.lines[:PIECE_LINES])
+    told = (line for line in lines if line and line.event == "report" and line.time is not None)
+    return [point_of(line, attempt) for line in told]

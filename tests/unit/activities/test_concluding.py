@@ -12,9 +12,9 @@ from mltemporal.database.engine import Database
 from mltemporal.database.jobs import JobRow
 from mltemporal.errors import TrainingInterrupted
 from mltemporal.launchers.base import Phase, Sighting
-from mltemporal.progress import format_line
+from mltemporal.progress import Piece, format_line, reported
 from mltemporal.specs.data import DatasetRef
-from mltemporal.specs.orders import NEWEST, reported
+from mltemporal.specs.orders import NEWEST
 from mltemporal.specs.request import JobSpec, PodOptions, TrainerRef
 from mltemporal.specs.results import RunOutput, TrainingResult
 from mltemporal.specs.running import Attempt
@@ -70,7 +70,7 @@ async def test_an_attempt_that_is_given_up_leaves_no_result_later_and_its_points
 ) -> None:
     job = begun()
     line = format_line(time=1.0, step=1, metrics={"loss": 0.5}).decode()
-    storage.put_note(job.key, f"{reported(1)}/1-000000000", [line])
+    storage.put_note(job.key, f"{reported(1)}/000001-000000000", Piece(first=1, lines=(line,)))
     with pytest.raises(TrainingInterrupted, match="its pod is gone"):
         await concluded(database, storage, job, LOST)
     assert 2 == storage.get_note(job.key, NEWEST, int)

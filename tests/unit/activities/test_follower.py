@@ -192,7 +192,7 @@ def test_what_a_second_process_of_an_attempt_reports_takes_the_place_of_the_firs
     database: Database, follower: MakeFollower, cuts: int
 ) -> None:
     """A pod that was paused and goes on: the steps after its last checkpoint are done again."""
-    begin = format_line(event="stage", text="starting")
+    begin = format_line(event="stage", text="starting", begins=True)
 
     def reports(*steps: int | None, loss: float) -> list[bytes]:
         return [format_line(step=step, metrics={"loss": loss}) for step in steps]
@@ -210,9 +210,9 @@ def test_a_second_process_is_known_by_whoever_goes_on_following(
 ) -> None:
     """The worker dies each time after it has recorded a line."""
     output = [
-        format_line(event="stage", text="starting"),
+        format_line(event="stage", text="starting", begins=True),
         *(format_line(step=step, metrics={}) for step in (1, 2, 3)),
-        format_line(event="stage", text="starting"),
+        format_line(event="stage", text="starting", begins=True),
         b"loading\n",
         *(format_line(step=step, metrics={}) for step in (3, 4, 1)),
     ]
@@ -228,8 +228,20 @@ def test_a_process_whose_output_is_all_that_is_left_takes_the_place_of_what_was_
 ) -> None:
     """The log of the first one went unread; what it had put beside its checkpoint is one step ahead."""
     recalled = [Point(attempt=1, time=float(step), step=step) for step in (1, 2, 3)]
-    database.progress.recall(1, 1, recalled)
-    output = format_line(event="stage", text="starting") + format_line(step=3, metrics={}, time=9.0)
+    database.progress.recall(1, 1, database.progress.untold(1, 1, recalled))
+    begin = format_line(event="stage", text="starting", begins=True)
+    output = begin + format_line(step=3, metrics={}, time=9.0)
     assert follower().feed(output)
     points = [(point.step, point.time) for _, point in database.progress.points(1)]
     assert [(1, 1.0), (2, 2.0), (3, 9.0)] == points
+
+
+def test_the_first_words_of_a_job_and_a_stage_of_its_own_are_no_second_process(
+    database: Database, follower: MakeFollower
+) -> None:
+    begin = format_line(event="stage", text="starting", begins=True)
+    own = format_line(event="stage", text="starting")
+    assert follower().feed(b"a warning at import\n" + begin + begin + format_line(step=1, metrics={}) + own)
+    assert follower().feed(format_line(step=1, metrics={}))
+    assert [1, 1] == steps(database)
+    assert [] == [event for event in database.jobs.events(1) if event.kind == "note"]

@@ -7,11 +7,11 @@ import pytest
 
 from mltemporal.database.engine import Database
 from mltemporal.database.jobs import JobRow
-from mltemporal.progress import format_line
+from mltemporal.progress import Piece, format_line, parse_line, reported
 from mltemporal.specs.data import Column, DatasetRef
-from mltemporal.specs.orders import reported
 from mltemporal.specs.request import JobSpec, TrainerRef
 from mltemporal.storage.content import Storage
+from mltemporal.workflows.activities import allowance
 from mltemporal.workflows.activities.follower import Follower
 from mltemporal.workflows.activities.recalling import recall
 
@@ -39,8 +39,10 @@ def lines(steps: Iterable[int], *, began: float = 0.0) -> list[str]:
 
 
 def kept(storage: Storage, attempt: int, process: int, *pieces: list[str]) -> None:
+    first = parse_line(pieces[0][0])
     for number, piece in enumerate(pieces):
-        storage.put_note("training-1", f"{reported(attempt)}/{process:020d}-{number:09d}", piece)
+        name = f"{reported(attempt)}/{process:06d}-{number:09d}"
+        storage.put_note("training-1", name, Piece(first=first and first.step, lines=tuple(piece)))
 
 
 def read(database: Database, job: JobRow, attempt: int, output: list[str]) -> None:
@@ -77,7 +79,7 @@ def test_a_pod_that_went_on_unseen_until_the_next_one_began_is_looked_at_again(
     kept(storage, 1, 1, lines([1, 2, 3]))
     read(database, job, 2, lines([4], began=10))
     recall(database, storage, job, 2)
-    assert [(1, 1), (1, 2), (2, 4), (1, 3)] == curve(database, job)
+    assert [(1, 1), (1, 2), (1, 3), (2, 4)] == curve(database, job)
 
 
 def test_a_note_that_was_cut_off_is_passed_over_and_said(
@@ -88,7 +90,40 @@ def test_a_note_that_was_cut_off_is_passed_over_and_said(
     cut.write_text("")
     recall(database, storage, job, 1)
     assert [(1, 1), (1, 3)] == curve(database, job)
-    assert "points of attempt 1 may be missing" in caplog.text
+    assert "points of job 1 may be missing" in caplog.text
+
+
+def test_what_was_left_out_of_the_record_on_purpose_is_not_brought_back(
+    database: Database, storage: Storage, job: JobRow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in (("BURST", 10), ("PER_SECOND", 0), ("MANY", 10)):
+        monkeypatch.setattr(allowance, name, value)
+    told = lines(range(1, 100))
+    read(database, job, 1, told)
+    before = curve(database, job)
+    assert len(before) < 20
+    kept(storage, 1, 1, told)
+    recall(database, storage, job, 1)
+    assert before == curve(database, job)
+    kept(storage, 1, 1, lines(range(1, 2_000)))
+    recall(database, storage, job, 1)
+    assert len(curve(database, job)) < 20, "nor more than it takes"
+
+
+def test_only_reports_that_tell_their_time_are_recalled_and_what_else_lies_there_is_passed_over(
+    database: Database, storage: Storage, job: JobRow
+) -> None:
+    others = [
+        format_line(step=2, metrics={}).decode(),
+        format_line(event="note", text="no point").decode(),
+        "no line of progress",
+    ]
+    kept(storage, 1, 1, [*lines([1]), *others])
+    (note,) = Path(storage.url).rglob("*-000000000.json")
+    (note.parent / "Foreign.json").write_text("{}")
+    for _ in range(2):
+        recall(database, storage, job, 1)
+    assert [(1, 1)] == curve(database, job)
 
 
 def test_a_second_process_of_an_attempt_takes_the_place_of_what_it_repeats(

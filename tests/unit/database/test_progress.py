@@ -3,11 +3,13 @@
 import math
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
 from mltemporal.database import progress as module
 from mltemporal.database.engine import Database
+from mltemporal.database.gaps import ANOTHER_PROCESS
 from mltemporal.database.jobs import JobRow
 from mltemporal.database.progress import LOG_KEPT_BYTES, Batch, Place
 from mltemporal.errors import NotFound
@@ -202,28 +204,48 @@ def test_a_row_never_appears_below_one_that_was_read(database: Database, job: Jo
     assert [1, 2] == [seen.step for _, seen in record.points(job.id)]
 
 
+def recall(database: Database, job: JobRow, kept: list[Point]) -> None:
+    database.progress.recall(job.id, 1, database.progress.untold(job.id, 1, kept))
+
+
 def test_points_that_no_output_told_are_recorded_once_and_after_the_others(
     database: Database, job: JobRow
 ) -> None:
     record = database.progress
     record.append(job.id, 1, Batch(start=0, end=20, points=((0, point(1)), (10, point(2)))))
     for _ in range(2):
-        record.recall(job.id, 1, [point(step) for step in range(1, 5)])
-    record.recall(job.id, 1, [point(step) for step in range(1, 6)])
+        recall(database, job, [point(step) for step in range(1, 5)])
+    recall(database, job, [point(step) for step in range(1, 6)])
     assert [1, 2, 3, 4, 5] == [each.step for _, each in record.points(job.id)]
+    assert [False, False, True, True, True] == [each.recalled for _, each in record.points(job.id)]
+
+
+def test_what_was_left_out_before_the_last_recorded_point_stays_out(database: Database, job: JobRow) -> None:
+    record = database.progress
+    record.append(job.id, 1, Batch(start=0, end=20, points=((0, point(1)), (10, point(4)))))
+    recall(database, job, [point(step) for step in range(1, 6)])
+    assert [1, 4, 5] == [each.step for _, each in record.points(job.id)]
 
 
 def test_what_was_recalled_and_is_then_read_is_not_recorded_again(database: Database, job: JobRow) -> None:
     record = database.progress
-    record.recall(job.id, 1, [point(1, loss=0.5), point(2)])
+    recall(database, job, [point(1, loss=0.5), point(2)])
     read = ((0, point(1, loss=0.5)), (10, point(2)), (20, point(3)))
     assert record.append(job.id, 1, Batch(start=0, end=30, points=read))
     assert [1, 2, 3] == [each.step for _, each in record.points(job.id)]
     assert 30 == record.place(job.id, 1).position
 
 
+def test_two_who_recall_at_once_record_a_point_once(database: Database, job: JobRow) -> None:
+    kept = [point(1), point(2)]
+    both = [database.progress.untold(job.id, 1, kept) for _ in range(2)]
+    for each in both:
+        database.progress.recall(job.id, 1, each)
+    assert [1, 2] == [each.step for _, each in database.progress.points(job.id)]
+
+
 def test_points_of_one_moment_and_step_are_all_recalled(database: Database, job: JobRow) -> None:
-    database.progress.recall(job.id, 1, [point(1, loss=0.5), point(1, accuracy=0.9)])
+    recall(database, job, [point(1, loss=0.5), point(1, accuracy=0.9)])
     assert [{"loss": 0.5}, {"accuracy": 0.9}] == [p.metrics for _, p in database.progress.points(job.id)]
 
 
@@ -232,6 +254,46 @@ def test_the_points_of_another_attempt_are_not_taken_for_those_recalled(
 ) -> None:
     record = database.progress
     database.jobs.start_attempt(job.id, 2)
-    record.recall(job.id, 1, [point(1)])
+    recall(database, job, [point(1)])
     record.append(job.id, 2, Batch(start=0, end=10, points=((0, point(1, attempt=2)),)))
     assert [(1, 1), (2, 1)] == [(each.attempt, each.step) for _, each in record.points(job.id)]
+
+
+def test_a_process_of_which_nothing_was_read_takes_the_place_of_what_it_repeats(
+    database: Database, job: JobRow
+) -> None:
+    record = database.progress
+    read = tuple((step, point(step)) for step in range(1, 6))
+    record.append(job.id, 1, Batch(start=0, end=50, points=read))
+    second = [replace(point(step), time=100.0 + step) for step in (4, 5, 6)]
+    recall(database, job, second)
+    recall(database, job, second)
+    assert [1, 2, 3, 4, 5, 6] == [each.step for _, each in record.points(job.id)]
+
+
+def test_what_a_later_process_told_again_is_not_recalled(database: Database, job: JobRow) -> None:
+    record = database.progress
+    record.append(job.id, 1, Batch(start=0, end=20, points=((0, point(1)), (10, point(2)))))
+    again = tuple((20 + step, replace(point(step), time=100.0 + step)) for step in (2, 3))
+    begins = Batch(start=20, end=50, points=again, notes=((20, ANOTHER_PROCESS),), again_from=2)
+    record.append(job.id, 1, begins)
+    recall(database, job, [point(step) for step in range(1, 5)])
+    assert [(1, 1.0), (2, 102.0), (3, 103.0)] == [(p.step, p.time) for _, p in record.points(job.id)]
+
+
+def test_what_comes_late_stands_in_its_place_and_is_not_the_last_word(
+    database: Database, job: JobRow
+) -> None:
+    record = database.progress
+    database.jobs.start_attempt(job.id, 2)
+    record.append(job.id, 1, Batch(start=0, end=20, points=((0, point(1)), (10, point(2)))))
+    later = tuple((20 + step, replace(point(step), time=100.0 + step)) for step in (4, 5))
+    record.append(job.id, 1, Batch(start=20, end=50, points=later, notes=((20, ANOTHER_PROCESS),)))
+    record.append(job.id, 2, Batch(start=0, end=10, points=((0, point(6, attempt=2)),)))
+    before = max(row_id for row_id, _ in record.points(job.id))
+    recall(database, job, [point(step) for step in (1, 2, 3)])
+    assert [1, 2, 3, 4, 5, 6] == [each.step for _, each in record.points(job.id)]
+    assert [3] == [each.step for _, each in record.points(job.id, after=before)]
+    last = record.last_point(job.id, 1)
+    assert last is not None
+    assert 5 == last.step

@@ -43,10 +43,11 @@ def test_a_new_attempt_and_a_new_epoch_count_anew():
     assert None is pace.rate
 
 
-def test_what_an_earlier_attempt_reported_and_is_read_late_changes_nothing():
+def test_what_is_read_late_changes_nothing():
     pace = Pace()
     pace.add(reports((10.0, 30), (20.0, 50), attempt=2))
     pace.add(reports((5.0, 29), attempt=1))
+    pace.add([Point(attempt=2, time=12.0, step=31, total=100, recalled=True)])
     assert (50, 2.0) == (pace.step, pace.rate)
 
 

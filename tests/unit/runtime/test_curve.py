@@ -8,10 +8,9 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from mltemporal.progress import KEEP_VARIABLE, parse_line
+from mltemporal.progress import KEEP_VARIABLE, Piece, parse_line, reported
 from mltemporal.runtime import checkpoint, curve, reporting
 from mltemporal.runtime.context import Job
-from mltemporal.specs.orders import reported
 from mltemporal.storage.content import Storage
 
 FRAME = pd.DataFrame({"x": [1.0], "y": [2.0]})
@@ -23,11 +22,17 @@ def in_a_pod(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(curve, "_current", curve.Curve())
 
 
-def pieces(storage: Storage, attempt: int = 1) -> list[list[int | None]]:
-    """Return the steps in each note."""
+def notes(storage: Storage, attempt: int = 1) -> list[Piece]:
+    """Return what was kept, piece by piece."""
     names = storage.note_names("job-1", reported(attempt))
-    notes = [storage.get_note("job-1", name, list[str]) or [] for name in names]
-    return [[line.step for each in note if (line := parse_line(each))] for note in notes]
+    return [storage.get_note("job-1", name, Piece) or Piece() for name in names]
+
+
+def pieces(storage: Storage, attempt: int = 1) -> list[list[int | None]]:
+    """Return the steps in each piece."""
+    return [
+        [line.step for each in note.lines if (line := parse_line(each))] for note in notes(storage, attempt)
+    ]
 
 
 def report(steps: Sequence[int]) -> None:
@@ -47,9 +52,9 @@ def test_a_checkpoint_has_what_was_reported_before_it_put_beside_it(
     assert [[1, 2]] == pieces(storage)
     checkpoint.save("state")
     assert [[1, 2, 3]] == pieces(storage)
-    [name] = storage.note_names(job.key, reported(1))
-    kept = storage.get_note(job.key, name, list[str]) or []
-    assert kept == [line + "\n" for line in capfd.readouterr().out.splitlines() if '"loss"' in line]
+    [note] = notes(storage)
+    printed = [line + "\n" for line in capfd.readouterr().out.splitlines() if '"loss"' in line]
+    assert (1, printed) == (note.first, list(note.lines))
 
 
 @pytest.mark.usefixtures("in_a_pod")
@@ -73,6 +78,41 @@ def test_a_curve_that_storage_does_not_take_leaves_the_checkpoint_before(
     failing.clear()
     checkpoint.save("second", step=2)
     assert ("second", [[1, 2]]) == (checkpoint.load(), pieces(storage))
+
+
+@pytest.mark.usefixtures("in_a_pod")
+def test_a_second_process_comes_after_the_first_whatever_its_clock_says(
+    job: Job, storage: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for step, now_ns in ((1, 2_000), (7, 1_000)):
+        monkeypatch.setattr(curve, "_current", curve.Curve())
+        monkeypatch.setattr(curve.time, "time_ns", lambda now_ns=now_ns: now_ns)
+        report([step])
+        curve.keep(job)
+    assert [[1], [7]] == pieces(storage)
+
+
+@pytest.mark.usefixtures("in_a_pod")
+def test_what_is_remembered_between_two_checkpoints_is_bounded(
+    job: Job, storage: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(curve, "_MOST_BYTES", 1_000)
+    report(range(100))
+    curve.keep(job)
+    (kept,) = pieces(storage)
+    assert kept == list(range(100 - len(kept), 100))
+    assert 5 < len(kept) < 20
+    report([100])
+    curve.keep(job)
+    assert 100 == pieces(storage)[-1][-1]
+
+
+@pytest.mark.usefixtures("in_a_pod")
+def test_reports_that_were_held_back_are_kept_with_the_checkpoint(job: Job, storage: Storage) -> None:
+    """Those above 100 a second wait for their turn; the checkpoint is past them."""
+    report(range(2_500))
+    checkpoint.save("state")
+    assert 2_499 == pieces(storage)[-1][-1]
 
 
 @pytest.mark.usefixtures("in_a_pod")
@@ -104,6 +144,14 @@ def test_long_curves_are_kept_in_pieces_and_only_the_newest_of_them(
         put(self, key, name, value)
 
     monkeypatch.setattr(Storage, "put_note", put_note)
+    discarded: list[str] = []
+    discard = Storage.discard_note
+
+    def discard_note(self: Storage, key: str, name: str) -> None:
+        discarded.append(name)
+        discard(self, key, name)
+
+    monkeypatch.setattr(Storage, "discard_note", discard_note)
     report(range(4))
     curve.keep(job)
     assert [[0, 1, 2], [3]] == pieces(storage)
@@ -118,6 +166,9 @@ def test_long_curves_are_kept_in_pieces_and_only_the_newest_of_them(
     report(range(8, 20))
     curve.keep(job)
     assert [[15, 16, 17], [18, 19]] == pieces(storage)
+    assert {0} == {note.first for note in notes(storage)}
+    assert not [name for name in discarded if discarded.count(name) > 1]
+    assert 3 == len(discarded), "those that storage had, and no others"
 
 
 @pytest.mark.usefixtures("in_a_pod")
