@@ -13,6 +13,7 @@ from mltemporal.database.engine import Database
 from mltemporal.database.jobs import Event, JobRow
 from mltemporal.errors import InvalidRequest
 from mltemporal.specs.data import DatasetRef
+from mltemporal.specs.orders import ORDERS, Answer, Order, Orders
 from mltemporal.specs.request import JobSpec, TrainerRef
 from mltemporal.specs.results import Outcome
 from mltemporal.specs.running import Attempt, Command, JobStatus
@@ -133,3 +134,30 @@ async def test_what_an_earlier_try_has_recorded_of_a_command_stands(
         await tried_again("pause", "pause refused: cannot pause a job that has no process")
     told = [event.message for event in database.jobs.events(job.id) if event.kind == "command"]
     assert ["stop_early", "pause refused: cannot pause a job that has no process"] == told
+
+
+async def test_an_order_that_was_written_down_before_the_worker_died_is_not_refused(
+    database: Database, storage: Storage, job: JobRow
+) -> None:
+    """The process has ended since; the next attempt finds the order, and does what it says."""
+    orders = Orders(given=(Order(id="a1", verb="stop_early", attempt=1),))
+    storage.put_note(job.key, ORDERS, orders)
+    storage.put_note(job.key, "1/answers", {"a2": Answer(words="a checkpoint was saved at step 3")})
+
+    async def tried_again(verb: str, command_id: str) -> str:
+        environment = ActivityEnvironment()
+        environment.info = replace(environment.info, attempt=2)
+        launchers: Any = {"local": Launcher()}
+        command = Command(job_id=job.id, verb=verb, by="me@here", id=command_id)
+        answer: str = await environment.run(
+            CommandActivities(database, storage, launchers).command_training_job,
+            Attempt(job_id=job.id, number=1),
+            command,
+        )
+        return answer
+
+    assert (await tried_again("stop_early", "a1")).startswith("asked: it ends at the next item")
+    with pytest.raises(InvalidRequest, match="has no process"):
+        await tried_again("checkpoint_now", "a3")
+    storage.put_note(job.key, ORDERS, Orders(given=(Order(id="a2", verb="checkpoint_now", attempt=1),)))
+    assert "a checkpoint was saved at step 3" == await tried_again("checkpoint_now", "a2")
