@@ -93,10 +93,9 @@ class CommandActivities:
             raise InvalidRequest(f"this worker has no backend {job.spec.backend!r}", "run one that has it")
         seen = await launcher.find(name)
         if seen is None or seen.phase not in (Phase.RUNNING, Phase.SUSPENDED):
-            if command.verb in _LATER and await asyncio.to_thread(
-                self._is_given, job, command
-            ):  # by a try whose worker died
-                return await self._outcome(job, attempt, command, 0.0)  # the next attempt hears of it, too
+            # Written down by a try whose worker died, an order is heard by the next attempt, too.
+            if command.verb in _LATER and await asyncio.to_thread(self._is_given, job, command):
+                return await self._outcome(job, attempt, command, 0.0)
             where = "has no process" if seen is None else f"is {_WORDS.get(seen.phase, seen.phase)}"
             over = seen is not None and seen.phase in (Phase.SUCCEEDED, Phase.FAILED)
             instead = "look at job.status: it ends, or begins again" if over else "wait until it is running"
