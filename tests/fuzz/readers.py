@@ -24,7 +24,7 @@ from mltemporal.patterns import check_patterns, match_patterns
 from mltemporal.preparation.engine import Engine
 from mltemporal.preparation.expressions import check_expression
 from mltemporal.preparation.parsing import written
-from mltemporal.progress import Line, format_line, is_file_name, parse_line
+from mltemporal.progress import Line, Piece, format_line, is_file_name, parse_line
 from mltemporal.settings import load_settings
 from mltemporal.specs.data import ObjectRef
 from mltemporal.specs.encoding import decode, encode
@@ -36,6 +36,7 @@ from mltemporal.storage.output import OWNER, Output
 from mltemporal.views import Point
 from mltemporal.words import clean
 from mltemporal.workflows.activities.follower import Follower
+from mltemporal.workflows.activities.recalling import points_of
 
 MODEL_CLASSES = ("LinearRegression",)
 
@@ -198,6 +199,12 @@ def _note(kind: type) -> Callable[[bytes, Path], object]:
     return reading
 
 
+def _pieces(data: bytes, folder: Path) -> object:
+    piece = _note(Piece)(data, folder)
+    assert isinstance(piece, Piece)
+    return points_of(piece, 1)
+
+
 def _owner(data: bytes, folder: Path) -> object:
     (folder / OWNER).write_bytes(data)
     return Output(str(folder)).owner()
@@ -295,6 +302,15 @@ READERS = (
         "notes: failure",
         lambda: [encode(RunFailure(type="E", message="m", traceback="t")).encode()],
         _note(RunFailure),
+    ),
+    Reader(
+        "notes: reported",
+        lambda: [
+            encode(
+                Piece(first=1, lines=(format_line(time=1.5, step=1, metrics={"r2": 0.5}).decode(),))
+            ).encode()
+        ],
+        _pieces,
     ),
     Reader("an output's owner", lambda: [b'{"job": "training-1"}'], _owner),
     Reader(

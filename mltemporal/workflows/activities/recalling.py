@@ -54,13 +54,13 @@ def _recall(database: Database, storage: Storage, job: JobRow, attempt: int) -> 
         pieces = [*(_piece(storage, job, name) for name in names[:-1]), *pieces]
         later = [_piece(storage, job, names[-1]).first for names in [*processes.values()][at:]]
         end = min((first for first in later if first is not None), default=math.inf)
-        points = [point for piece in pieces for point in _points(piece, attempt)]
+        points = [point for piece in pieces for point in points_of(piece, attempt)]
         _record(database, job, attempt, [p for p in points if p.step is None or p.step < end])
 
 
 def _is_last(database: Database, job: JobRow, attempt: int, piece: Piece) -> bool:
     """Whether the newest of the points that were kept is the newest of the record."""
-    kept = _points(piece, attempt)
+    kept = points_of(piece, attempt)
     last = database.progress.last_point(job.id, attempt)
     return bool(kept) and last is not None and (last.time, last.step) == (kept[-1].time, kept[-1].step)
 
@@ -88,7 +88,8 @@ def _piece(storage: Storage, job: JobRow, name: str) -> Piece:
         return Piece()
 
 
-def _points(piece: Piece, attempt: int) -> list[Point]:
+def points_of(piece: Piece, attempt: int) -> list[Point]:
+    """Return what a note tells of the attempt's curve: reports whose time is told, and nothing else."""
     lines = (parse_line(text) for text in piece.lines[:PIECE_LINES])
     told = (line for line in lines if line and line.event == "report" and line.time is not None)
     return [point_of(line, attempt) for line in told]
