@@ -45,7 +45,7 @@ class Team(World):
     """The home of a run, and the services that others would share."""
 
     name = "team"
-    title = "a team's services (Kubernetes, PostgreSQL, S3)"
+    title = "a team's services (the stand-in for Kubernetes, PostgreSQL, S3)"
     faults = FAULTS
     parent = "/var/tmp"  # what a pod calls /tmp is its own
     pace = 4.0
