@@ -40,7 +40,8 @@ def untold(connection: sa.Connection, job_id: int, attempt: int, kept: Sequence[
     """
     recorded = known(connection, job_id, attempt, kept)
     told = [at for at, point in enumerate(kept, 1) if (point.time, point.step) in recorded]
-    later = [step for time, step in _first_steps(connection, job_id, attempt) if kept and time > kept[0].time]
+    began = next((point.time for point in kept if point.step is not None), math.inf)
+    later = (step for time, step in _first_steps(connection, job_id, attempt) if time > began)
     end = min(later, default=math.inf)
     tail = [point for point in kept[max(told, default=0) :] if point.step is None or point.step < end]
     return Untold(tail, whole=not told)

@@ -104,8 +104,9 @@ def _save(job: Job, obj: Any, step: int | None) -> None:
     saved = _placed(
         Checkpoint(object=_store(job, obj, now), step=step, attempt=job.attempt, time=now), position
     )
-    reporting.flush()
-    curve.keep(job)  # first: what the next attempt does not train again is in the curve
+    if curve.begun():
+        reporting.flush()
+        curve.keep(job)  # first: what the next attempt does not train again is in the curve
     before = _entries(job)
     kept = [*holding(before, job.rewinds), saved][-max(1, job.spec.checkpoints_kept) :]
     job.storage.put_note(job.key, _NOTE, kept)

@@ -40,6 +40,11 @@ class Curve:
         self._hearing = threading.RLock()  # a garbage collection inside may run code that reports
         self._keeping = threading.Lock()
 
+    @property
+    def has_news(self) -> bool:
+        """Whether something was heard that storage does not have."""
+        return self._heard != self._kept
+
     def hear(self, step: int | None, line: bytes) -> None:
         """Remember a report."""
         with self._hearing:
@@ -84,12 +89,23 @@ class Curve:
         return f"{folder}/{self._name}-{piece:09d}"
 
 
-_current = Curve()
+_current: Curve | None = None
+
+
+def begin() -> None:
+    """Remember from now on what this process reports, where its log can be lost."""
+    global _current  # noqa: PLW0603 - a process has one
+    _current = Curve() if KEEP_VARIABLE in os.environ else None
+
+
+def begun() -> bool:
+    """Whether this process keeps what it reports: children of it do not."""
+    return _current is not None
 
 
 def hear(step: int | None, line: bytes) -> None:
-    """Remember a report, the line that tells it, where the log may be lost."""
-    if KEEP_VARIABLE in os.environ:
+    """Remember a report: its step, and the line that tells it."""
+    if _current is not None:
         _current.hear(step, line)
 
 
@@ -99,14 +115,13 @@ def keep(job: Job) -> None:
     Raises:
         ServiceUnavailable: storage does not answer or is full.
     """
-    if KEEP_VARIABLE in os.environ and job.rank == 0:
+    if _current is not None and _current.has_news and job.rank == 0:
         _current.keep(job)
 
 
 def _after_fork() -> None:
-    """What a forked child reports is its own."""
-    global _current  # noqa: PLW0603 - a process has one
-    _current = Curve()
+    global _current  # noqa: PLW0603
+    _current = None
 
 
 os.register_at_fork(after_in_child=_after_fork)

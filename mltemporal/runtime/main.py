@@ -157,11 +157,11 @@ def _fail(job: Job, error: BaseException) -> int:
     _log(failure.traceback)
     name = f"{job.attempt}/failure"
     try:
-        reporting.flush()
-        curve.keep(job)
         # Of several ranks the first that fails is the reason; the others follow from it.
         if job.storage.get_note(job.key, name, RunFailure) is None:
             job.storage.put_note(job.key, name, failure)
+        reporting.flush()
+        curve.keep(job)
     except MLTemporalError as away:
         _log(f"The reason could not be stored: {away}")
         return os.EX_TEMPFAIL if failure.retryable else 1

@@ -66,7 +66,8 @@ def report(step: int | None = None, total: int | None = None, **metrics: float) 
 
 
 def begin() -> None:
-    """Tell that a process of the job begins."""
+    """Tell that a process of the job begins, which is this one and none of its children."""
+    curve.begin()
     _tell(event="stage", time=time.time(), text=FIRST_STAGE, begins=True)
 
 

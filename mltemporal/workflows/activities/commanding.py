@@ -93,9 +93,10 @@ class CommandActivities:
             raise InvalidRequest(f"this worker has no backend {job.spec.backend!r}", "run one that has it")
         seen = await launcher.find(name)
         if seen is None or seen.phase not in (Phase.RUNNING, Phase.SUSPENDED):
-            # Written down by a try whose worker died, an order is heard by the next attempt, too.
-            if command.verb in _LATER and await asyncio.to_thread(self._is_given, job, command):
-                return await self._outcome(job, attempt, command, 0.0)
+            if await asyncio.to_thread(self._is_given, job, command):  # by a try whose worker died
+                answer = await self._answer(job, attempt, command.id, 0.0)
+                if answer is not None or not _saves(command):
+                    return _NEXT if answer is None else answer.words
             where = "has no process" if seen is None else f"is {_WORDS.get(seen.phase, seen.phase)}"
             over = seen is not None and seen.phase in (Phase.SUCCEEDED, Phase.FAILED)
             instead = "look at job.status: it ends, or begins again" if over else "wait until it is running"
@@ -112,7 +113,8 @@ class CommandActivities:
         await asyncio.to_thread(self._give, job, attempt, command)
         if seen.phase is Phase.SUSPENDED:
             return "asked: it is paused, and hears of it when it goes on"
-        return await self._outcome(job, attempt, command, _SAVED_S if _saves(command) else _ANSWER_S)
+        answer = await self._answer(job, attempt, command.id, _SAVED_S if _saves(command) else _ANSWER_S)
+        return _LATER[command.verb] if answer is None else answer.words
 
     async def _save_first(self, job: JobRow, attempt: Attempt, command: Command, phase: Phase) -> str:
         """Have a process that can save its state do so: a paused one may be lost with its machine."""
@@ -136,7 +138,7 @@ class CommandActivities:
 
     def _is_given(self, job: JobRow, command: Command) -> bool:
         orders = self._storage.get_note(job.key, ORDERS, Orders) or Orders()
-        return any(order.id == command.id for order in orders.given)
+        return bool(command.id) and any(order.id == command.id for order in orders.given)
 
     def _give(self, job: JobRow, attempt: Attempt, command: Command) -> None:
         """Write the order down where the process looks. Idempotent by the command's id."""
@@ -150,10 +152,6 @@ class CommandActivities:
             check_values(params)  # the limit is for all of them
         given = (*orders.given, order)[-_MOST_ORDERS:]
         self._storage.put_note(job.key, ORDERS, Orders(params=params, given=given))
-
-    async def _outcome(self, job: JobRow, attempt: Attempt, command: Command, within_s: float) -> str:
-        answer = await self._answer(job, attempt, command.id, within_s)
-        return _LATER[command.verb] if answer is None else answer.words
 
     async def _answer(self, job: JobRow, attempt: Attempt, order: str, within_s: float) -> Answer | None:
         """Return what the process answers; None where it has not done so in time."""
@@ -233,6 +231,7 @@ def _check_heard(job: JobRow, hears: Hears | None, command: Command) -> None:
 
 
 _WORDS = {Phase.SUCCEEDED: "at its end", Phase.FAILED: "at its end", Phase.INTERRUPTED: "interrupted"}
+_NEXT = "asked: the process has ended meanwhile; another attempt hears of it"
 _LATER = {
     "checkpoint_now": "asked: it is saved at the next checkpoint.save of the training",
     "stop_early": "asked: it ends at the next item of track, or when the training asks should_stop()",

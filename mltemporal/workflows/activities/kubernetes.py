@@ -158,11 +158,11 @@ class JobActivities:
                     continue
                 if launcher is not None:
                     await self._remove(launcher, job, number, outcome, ended=ended)
-                if not ended:
-                    await self._recall(job, number)
                 await asyncio.to_thread(
                     self._database.jobs.end_attempt, job.id, number, phase=outcome.status, reason=outcome.what
                 )
+            if attempts:
+                await self._recall(job, attempts)
             await asyncio.to_thread(self._finish, job, outcome)
         return self._notify
 
@@ -244,9 +244,14 @@ class JobActivities:
         return end
 
     async def _recall(self, job: JobRow, attempt: int) -> None:
-        """Record what was reported and not read, now that the process has ended."""
+        """Record what was reported and not read, where a log can be lost; nothing waits for a curve."""
+        if job.spec.backend == "local":
+            return  # what it prints is in a file that outlives it
         async with beating():
-            await asyncio.to_thread(recall, self._database, self._storage, job, attempt)
+            try:
+                await asyncio.to_thread(recall, self._database, self._storage, job, attempt)
+            except ServiceUnavailable as error:  # it is looked for again at the end of attempt and job
+                activity.logger.warning("points of job %d may be missing: %s", job.id, error)
 
     async def _end(self, launcher: Launcher, job: JobRow, attempt: Attempt) -> Sighting:
         """Stop the process while its last words are still recorded; return how it ended."""

@@ -44,25 +44,23 @@ def recall(database: Database, storage: Storage, job: JobRow, attempt: int) -> N
 
 
 def _recall(database: Database, storage: Storage, job: JobRow, attempt: int) -> None:
-    processes: dict[str, list[str]] = {}
-    for name in storage.note_names(job.key, reported(attempt))[-_MOST_PROCESSES * MOST_PIECES :]:
-        processes.setdefault(name.rpartition("-")[0], []).append(name)
-    for at, names in enumerate(processes.values(), 1):
-        pieces = [_piece(storage, job, names[-1])]
-        if len(processes) == 1 and _is_last(database, job, attempt, pieces[-1]):
-            return  # as a rule the log told all
-        pieces = [*(_piece(storage, job, name) for name in names[:-1]), *pieces]
-        later = [_piece(storage, job, names[-1]).first for names in [*processes.values()][at:]]
-        end = min((first for first in later if first is not None), default=math.inf)
-        points = [point for piece in pieces for point in points_of(piece, attempt)]
+    names: dict[str, list[str]] = {}
+    for name in storage.note_names(job.key, reported(attempt)):
+        names.setdefault(name.rpartition("-")[0], []).append(name)
+    processes = list(names.values())[-_MOST_PROCESSES:]
+    newest = [_piece(storage, job, pieces[-1]) for pieces in processes]
+    for at, pieces in enumerate(processes):
+        if _is_told(database, job, points_of(newest[at], attempt)):
+            continue
+        before = [_piece(storage, job, name) for name in pieces[-MOST_PIECES:-1]]
+        points = [point for piece in (*before, newest[at]) for point in points_of(piece, attempt)]
+        end = min((later.first for later in newest[at + 1 :] if later.first is not None), default=math.inf)
         _record(database, job, attempt, [p for p in points if p.step is None or p.step < end])
 
 
-def _is_last(database: Database, job: JobRow, attempt: int, piece: Piece) -> bool:
-    """Whether the newest of the points that were kept is the newest of the record."""
-    kept = points_of(piece, attempt)
-    last = database.progress.last_point(job.id, attempt)
-    return bool(kept) and last is not None and (last.time, last.step) == (kept[-1].time, kept[-1].step)
+def _is_told(database: Database, job: JobRow, kept: Sequence[Point]) -> bool:
+    """Whether the log told the last of the points, and so all of them, as it does as a rule."""
+    return not kept or not database.progress.untold(job.id, kept[-1].attempt, kept[-1:]).points
 
 
 def _record(database: Database, job: JobRow, attempt: int, kept: Sequence[Point]) -> None:

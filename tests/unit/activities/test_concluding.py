@@ -60,7 +60,7 @@ def begun(database: Database) -> Callable[..., JobRow]:
 
 
 async def concluded(database: Database, storage: Storage, job: JobRow, end: Sighting) -> TrainingResult:
-    launchers: Any = {"local": Launcher(end)}
+    launchers: Any = {job.spec.backend: Launcher(end)}
     activities = JobActivities(database, storage, launchers)
     return await ActivityEnvironment().run(activities.monitor_training, Attempt(job_id=job.id, number=1))
 
@@ -68,7 +68,7 @@ async def concluded(database: Database, storage: Storage, job: JobRow, end: Sigh
 async def test_an_attempt_that_is_given_up_leaves_no_result_later_and_its_points_are_kept(
     database: Database, storage: Storage, begun: Callable[..., JobRow]
 ) -> None:
-    job = begun()
+    job = begun(backend="kubernetes")
     line = format_line(time=1.0, step=1, metrics={"loss": 0.5}).decode()
     storage.put_note(job.key, f"{reported(1)}/000001-000000000", Piece(first=1, lines=(line,)))
     with pytest.raises(TrainingInterrupted, match="its pod is gone"):

@@ -156,8 +156,13 @@ async def test_an_order_that_was_written_down_before_the_worker_died_is_not_refu
         )
         return answer
 
-    assert (await tried_again("stop_early", "a1")).startswith("asked: it ends at the next item")
+    assert "asked: the process has ended meanwhile; another attempt hears of it" == await tried_again(
+        "stop_early", "a1"
+    )
     with pytest.raises(InvalidRequest, match="has no process"):
         await tried_again("checkpoint_now", "a3")
     storage.put_note(job.key, ORDERS, Orders(given=(Order(id="a2", verb="checkpoint_now", attempt=1),)))
     assert "a checkpoint was saved at step 3" == await tried_again("checkpoint_now", "a2")
+    storage.put_note(job.key, ORDERS, Orders(given=(Order(id="a4", verb="checkpoint_now", attempt=1),)))
+    with pytest.raises(InvalidRequest, match="has no process"):  # it was for this attempt only
+        await tried_again("checkpoint_now", "a4")

@@ -297,3 +297,11 @@ def test_what_comes_late_stands_in_its_place_and_is_not_the_last_word(
     last = record.last_point(job.id, 1)
     assert last is not None
     assert 5 == last.step
+
+
+def test_a_first_report_without_a_step_is_no_other_process(database: Database, job: JobRow) -> None:
+    record = database.progress
+    before = Point(attempt=1, time=0.5, metrics={"lr": 0.1})
+    record.append(job.id, 1, Batch(start=0, end=20, points=((0, before), (10, point(1)))))
+    recall(database, job, [before, point(1), point(2), point(3)])
+    assert [None, 1, 2, 3] == [each.step for _, each in record.points(job.id)]

@@ -16,7 +16,7 @@ import pytest
 
 from mltemporal.code.versions import versions_for
 from mltemporal.progress import Line, parse_line
-from mltemporal.runtime import artifacts, checkpoint, context, control, loops, reporting
+from mltemporal.runtime import artifacts, checkpoint, context, control, curve, loops, reporting
 from mltemporal.runtime.context import JOB_VARIABLE, Job
 from mltemporal.specs.data import Column, DatasetRef, ObjectRef
 from mltemporal.specs.encoding import encode
@@ -45,6 +45,7 @@ def outside_a_job(monkeypatch: pytest.MonkeyPatch) -> None:
         (loops, "_begun", 0),
         (control, "_listener", None),
         (control, "_saver", None),
+        (curve, "_current", None),
     ):
         monkeypatch.setattr(module, name, value)
     monkeypatch.setattr(reporting, "_notes", [])

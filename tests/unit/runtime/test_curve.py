@@ -19,7 +19,7 @@ FRAME = pd.DataFrame({"x": [1.0], "y": [2.0]})
 @pytest.fixture
 def in_a_pod(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(KEEP_VARIABLE, "1")
-    monkeypatch.setattr(curve, "_current", curve.Curve())
+    curve.begin()
 
 
 def notes(storage: Storage, attempt: int = 1) -> list[Piece]:
@@ -172,7 +172,7 @@ def test_long_curves_are_kept_in_pieces_and_only_the_newest_of_them(
 
 
 @pytest.mark.usefixtures("in_a_pod")
-def test_a_forked_child_keeps_what_it_reports_itself(job: Job, storage: Storage) -> None:
+def test_a_child_keeps_nothing_and_leaves_what_its_parent_has(job: Job, storage: Storage) -> None:
     report([1])
     child = os.fork()
     if not child:
@@ -180,7 +180,16 @@ def test_a_forked_child_keeps_what_it_reports_itself(job: Job, storage: Storage)
         curve.keep(job)
         os.kill(os.getpid(), signal.SIGKILL)
     os.waitpid(child, 0)
-    assert [[7]] == pieces(storage)
+    assert [] == pieces(storage)
+    curve.keep(job)
+    assert [[1]] == pieces(storage)
+
+
+@pytest.mark.usefixtures("in_a_pod")
+def test_a_job_whose_request_is_gone_still_says_why_it_failed(runner: Any) -> None:
+    runner.start()
+    run = runner.finish()
+    assert (1, "NotFound") == (run.exit_code, run.failure and run.failure.type), run.log
 
 
 @pytest.mark.usefixtures("in_a_pod")
