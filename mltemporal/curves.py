@@ -54,7 +54,7 @@ class Curves:
         self.origin = 0.0
         """The time of the first point: zero on the time axis."""
         self._seen = False
-        self._newest: dict[int, float] = {}
+        self._newest: dict[int, Point] = {}
         self._backwards = False
         self._last_step: dict[int, int] = {}
         self._first_step: dict[int, int] = {}
@@ -68,10 +68,10 @@ class Curves:
         for point in points:
             if not self._seen:
                 self._seen, self.origin = True, point.time
-            newest = self._newest.get(point.attempt, -math.inf)
-            if point.recalled and point.time < newest:
+            newest = self._newest.get(point.attempt)
+            if point.recalled and newest is not None and newest.came_after(point):
                 continue  # it is late: the next panel has it in its place
-            self._newest[point.attempt] = max(point.time, newest)
+            self._newest[point.attempt] = point
             step = self._step(point)
             if any(step >= first for newer, first in self._first_step.items() if newer > point.attempt):
                 continue

@@ -29,6 +29,11 @@ class Point:
     recalled: bool = field(default=False, compare=False)
     """Whether it was read beside a checkpoint, perhaps after points that were reported later."""
 
+    def came_after(self, other: Point) -> bool:
+        """Whether it was reported after another point of its attempt: by time and step, as clocks are set."""
+        steps = self.step is None or other.step is None or self.step >= other.step
+        return self.time > other.time and steps
+
 
 @dataclass(frozen=True, kw_only=True)
 class JobView:

@@ -7,6 +7,7 @@ the last that is recorded are missing, and no others: those before it were left 
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -45,6 +46,23 @@ def untold(connection: sa.Connection, job_id: int, attempt: int, kept: Sequence[
     end = min(later, default=math.inf)
     tail = [point for point in kept[max(told, default=0) :] if point.step is None or point.step < end]
     return Untold(tail, whole=not told)
+
+
+def in_order(found: list[tuple[int, Point]]) -> list[tuple[int, Point]]:
+    """Return (row id, point) of a job, given by row id, with what was recalled where it was reported."""
+    if not any(point.recalled for _, point in found):
+        return found
+    ordered: list[tuple[int, Point]] = []
+    for attempt in sorted({point.attempt for _, point in found}):
+        of_attempt = [each for each in found if each[1].attempt == attempt]
+        told = deque(each for each in of_attempt if not each[1].recalled)
+        for each in of_attempt:
+            if each[1].recalled:
+                while told and not told[0][1].came_after(each[1]):
+                    ordered.append(told.popleft())
+                ordered.append(each)
+        ordered += told
+    return ordered
 
 
 def known(

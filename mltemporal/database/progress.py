@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from mltemporal.database.gaps import Untold, has_stepped, known, of_attempt, untold
+from mltemporal.database.gaps import Untold, has_stepped, in_order, known, of_attempt, untold
 from mltemporal.database.inserting import insert_new, insert_or_update
 from mltemporal.database.retrying import retried
 from mltemporal.database.tables import (
@@ -177,10 +177,7 @@ class ProgressRecord:
         )
         with self._database.reading() as connection:
             found = [(row.id, _point(row)) for row in connection.execute(query)]
-        late = {point.attempt for _, point in found if point.recalled and not after}
-        if late:  # the others keep their order, whatever their clock did
-            found.sort(key=lambda each: (each[1].attempt, each[1].time if each[1].attempt in late else 0.0))
-        return found
+        return found if after else in_order(found)
 
     @retried
     def last_point(self, job_id: int, attempt: int) -> Point | None:
@@ -191,7 +188,7 @@ class ProgressRecord:
             if found and found[0].recalled:  # it may have been reported before others
                 told = connection.execute(query.where(points.c.position >= 0)).first()
                 found += [] if told is None else [_point(told)]
-        return max(found, key=lambda point: point.time, default=None)
+        return found[-1] if len(found) > 1 and found[-1].came_after(found[0]) else next(iter(found), None)
 
     @retried
     def newest_points(self, job_id: int, attempt: int, count: int) -> list[Point]:

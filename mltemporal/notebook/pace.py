@@ -18,15 +18,16 @@ class Pace:
         self.step: int | None = None
         self.total: int | None = None
         self._attempt = 0
+        self._newest: Point | None = None
         self._recent: deque[tuple[float, int]] = deque()
 
     def add(self, points: Iterable[Point]) -> None:
         """Take new points, oldest first."""
         for point in points:
-            if point.attempt < self._attempt or (
-                point.recalled and self._recent and point.time < self._recent[-1][0]
-            ):  # it is late
+            late = point.recalled and self._newest is not None and self._newest.came_after(point)
+            if point.attempt < self._attempt or (late and point.attempt == self._attempt):
                 continue
+            self._newest = point
             if point.attempt > self._attempt:
                 self._attempt = point.attempt
                 self.step = self.total = None

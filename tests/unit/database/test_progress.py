@@ -299,6 +299,17 @@ def test_what_comes_late_stands_in_its_place_and_is_not_the_last_word(
     assert 5 == last.step
 
 
+def test_a_clock_that_was_set_leaves_what_was_recalled_at_the_end(database: Database, job: JobRow) -> None:
+    record = database.progress
+    ahead = tuple((step, replace(point(step), time=90.0 + step)) for step in (1, 2))
+    record.append(job.id, 1, Batch(start=0, end=20, points=ahead))
+    recall(database, job, [*(each for _, each in ahead), point(3), point(4)])
+    assert [1, 2, 3, 4] == [each.step for _, each in record.points(job.id)]
+    last = record.last_point(job.id, 1)
+    assert last is not None
+    assert 4 == last.step
+
+
 def test_a_first_report_without_a_step_is_no_other_process(database: Database, job: JobRow) -> None:
     record = database.progress
     before = Point(attempt=1, time=0.5, metrics={"lr": 0.1})
