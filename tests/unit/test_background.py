@@ -5,6 +5,7 @@ import contextvars
 import signal
 import threading
 import time
+from collections.abc import Iterator
 from concurrent.futures import Future
 
 import pytest
@@ -98,6 +99,15 @@ def test_a_timeout_of_the_work_itself_is_its_error() -> None:
         background.run(too_late())
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """A kernel hears of Ctrl-C; a run of the tests in a shell's background does not."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_an_interrupt_ends_the_waiting_soon_and_the_work_goes_on() -> None:
     told = threading.Event()
     future = background.submit(answer_when(told))
