@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from mltemporal import background, owner
 from mltemporal.handles import Job, handle_of, present_launch
+from mltemporal.rewinding import awaits_start
 from mltemporal.session import Session
 from mltemporal.specs.data import DatasetRef
 from mltemporal.specs.encoding import encode
@@ -114,7 +115,9 @@ def _submit(here: Session, launcher: Launcher, spec: JobSpec, **record: Any) -> 
         here.storage.put_note(spec.key, "spec", spec)
         dataset_id = here.database.datasets.add(spec.dataset)
         row, new = here.database.jobs.add(spec, dataset_id=dataset_id, **record)
-        background.run(owner.start(here, row, again=not new))
+        # One that ends just now must not be followed by another workflow.
+        again = not new and awaits_start(here.database.jobs.events(row.id))
+        background.run(owner.start(here, row, again=again))
     except Exception:
         if row is None or not new or here.database.jobs.withdraw(row.id):
             _forget(here, launcher, spec.key)

@@ -60,6 +60,19 @@ def starts_again(event: Event) -> bool:
     return rewind_of(event) is not None or (event.kind == "command" and event.message == "retry")
 
 
+def awaits_start(events: Sequence[Event]) -> bool:
+    """Whether somebody asked for a retry or a rewind, and nothing has begun since: the next was to start.
+
+    The order of the events says so; times would compare the clocks of two machines.
+    """
+    for event in reversed(events):
+        if event.kind in ("stage", "attempt", "finished"):
+            return False
+        if starts_again(event):
+            return True
+    return False
+
+
 def holding(points: Sequence[Point], rewinds: Iterable[Rewind] = ()) -> list[Point]:
     """Return the points that make one curve: each step once.
 

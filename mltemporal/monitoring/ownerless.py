@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mltemporal.errors import ServiceUnavailable
-from mltemporal.rewinding import starts_again
+from mltemporal.rewinding import awaits_start
 
 if TYPE_CHECKING:
     from temporalio.client import Client
@@ -74,18 +74,8 @@ async def gone(client: Client, row: JobRow) -> Gone | None:
 
 
 def asked_again(session: Session, row: JobRow, found: Gone) -> bool:
-    """Whether somebody asked for a retry or a rewind, and nothing has begun since: the next was to start.
-
-    The order of the events says so; times would compare the clocks of two machines.
-    """
-    if found.closed_at is None:
-        return False
-    for event in reversed(session.database.jobs.events(row.id)):
-        if event.kind in ("stage", "attempt", "finished"):
-            return False
-        if starts_again(event):
-            return True
-    return False
+    """Whether the workflow that closed was to be followed by another one."""
+    return found.closed_at is not None and awaits_start(session.database.jobs.events(row.id))
 
 
 def of_another_temporal(session: Session, row: JobRow) -> bool:

@@ -1,5 +1,6 @@
 """A cell that is run in several kernels at once, or whose kernel is killed in the middle, leaves one job."""
 
+import asyncio
 import os
 import signal
 import subprocess
@@ -8,9 +9,12 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import pandas as pd
 import pytest
 
 import mltemporal
+from mltemporal import background, session
+from mltemporal.database.jobs import Jobs
 from mltemporal.specs.running import JobStatus
 
 KERNEL = """
@@ -101,3 +105,37 @@ def test_a_job_that_is_cancelled_while_it_is_launched_ends_as_cancelled(world: A
         job.result(60)
     assert 0 == world.database.jobs.get(job.id).attempt
     assert os.listdir(world.settings.home / "launch") == []
+
+
+def test_a_job_that_ends_while_its_cell_is_run_again_is_not_started_once_more(
+    world: Any, table: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The kernel found the job live, and came to its workflow when that had closed."""
+
+    def fit(data: pd.DataFrame) -> dict[str, float]:
+        import time
+
+        time.sleep(3)
+        return {"rows": float(len(data))}
+
+    first = mltemporal.train(table, fit, name="ends meanwhile")
+    add, attached = Jobs.add, []
+
+    def add_and_sleep(self: Jobs, *args: Any, **record: Any) -> Any:
+        found = add(self, *args, **record)
+        attached.append(not found[1])
+        assert first.wait(60)
+        return found
+
+    monkeypatch.setattr(Jobs, "add", add_and_sleep)
+    assert first.id == mltemporal.train(table, fit, name="ends meanwhile").id
+    assert [True] == attached
+    assert 1 == background.run(runs_of(world.database.jobs.get(first.id).workflow_id))
+
+
+async def runs_of(workflow_id: str) -> int:
+    client = await session.current().client()
+    for _ in range(20):  # Temporal's list is a little late
+        await asyncio.sleep(0.1)
+        found = [each async for each in client.list_workflows(f"WorkflowId = '{workflow_id}'")]
+    return len(found)

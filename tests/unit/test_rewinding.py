@@ -1,7 +1,7 @@
 """Which reports make one curve after attempts and rewinds, and how rewinds are told."""
 
 from mltemporal.database.jobs import Event
-from mltemporal.rewinding import holding, rewind_of, rewinds_of, undone, words_of
+from mltemporal.rewinding import awaits_start, holding, rewind_of, rewinds_of, undone, words_of
 from mltemporal.specs.orders import Rewind
 from mltemporal.views import Point
 
@@ -59,3 +59,12 @@ def test_the_words_of_the_history_are_read_back() -> None:
 def test_a_rewind_that_came_to_nothing_is_none() -> None:
     events = [command(words_of(7)), command(words_of("fitted")), command(undone(words_of("fitted")))]
     assert [Rewind(after=2, to="step", step=7)] == rewinds_of(events)
+
+
+def test_a_retry_that_nothing_has_followed_awaits_its_workflow() -> None:
+    began, ended = (Event(time=1.0, kind=kind, attempt=1, message="") for kind in ("attempt", "finished"))
+    attached = Event(time=1.0, kind="attached", message="")
+    assert not awaits_start([began, ended])
+    assert awaits_start([began, ended, command("retry"), attached])
+    assert not awaits_start([began, ended, command("retry"), began])
+    assert not awaits_start([began, command("pause")])
