@@ -30,7 +30,6 @@ PREFIX = "::mltemporal::"
 MAX_LINE_BYTES = 4096
 MAX_NAME_LENGTH = 200
 """Longest name of a metric or an artifact, in characters: one always fits a line."""
-FIRST_STAGE = "starting"
 KEEP_VARIABLE = "MLTEMPORAL_KEEP_REPORTS"
 """Set where a process's output may be lost unread: it keeps what it reports in storage, too."""
 PIECE_LINES = 1_000

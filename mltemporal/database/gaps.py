@@ -54,9 +54,9 @@ def in_order(found: list[tuple[int, Point]]) -> list[tuple[int, Point]]:
         return found
     ordered: list[tuple[int, Point]] = []
     for attempt in sorted({point.attempt for _, point in found}):
-        of_attempt = [each for each in found if each[1].attempt == attempt]
-        told = deque(each for each in of_attempt if not each[1].recalled)
-        for each in of_attempt:
+        mine = [each for each in found if each[1].attempt == attempt]
+        told = deque(each for each in mine if not each[1].recalled)
+        for each in mine:
             if each[1].recalled:
                 while told and not told[0][1].came_after(each[1]):
                     ordered.append(told.popleft())

@@ -184,20 +184,19 @@ class ProgressRecord:
         """Return the attempt's newest point."""
         query = sa.select(points).where(*of_attempt(job_id, attempt)).order_by(points.c.id.desc()).limit(1)
         with self._database.reading() as connection:
-            found = [_point(row) for row in connection.execute(query)]
-            if found and found[0].recalled:  # it may have been reported before others
+            row = connection.execute(query).first()
+            newest = None if row is None else _point(row)
+            if newest is not None and newest.recalled:  # it may have been reported before others
                 told = connection.execute(query.where(points.c.position >= 0)).first()
-                found += [] if told is None else [_point(told)]
-        return found[-1] if len(found) > 1 and found[-1].came_after(found[0]) else next(iter(found), None)
+                if told is not None and _point(told).came_after(newest):
+                    return _point(told)
+        return newest
 
     @retried
     def newest_points(self, job_id: int, attempt: int, count: int) -> list[Point]:
         """Return the attempt's ``count`` newest points, oldest first."""
         query = (
-            sa.select(points)
-            .where(points.c.job_id == job_id, points.c.attempt == attempt)
-            .order_by(points.c.id.desc())
-            .limit(count)
+            sa.select(points).where(*of_attempt(job_id, attempt)).order_by(points.c.id.desc()).limit(count)
         )
         with self._database.reading() as connection:
             return [_point(row) for row in connection.execute(query)][::-1]

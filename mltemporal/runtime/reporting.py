@@ -19,7 +19,7 @@ from collections.abc import Callable
 from typing import Any
 
 from mltemporal.errors import InvalidRequest
-from mltemporal.progress import FIRST_STAGE, MAX_NAME_LENGTH, format_line
+from mltemporal.progress import MAX_NAME_LENGTH, format_line
 from mltemporal.runtime import context, control, curve, loops
 from mltemporal.runtime.throttle import Throttle
 from mltemporal.specs.data import ObjectRef
@@ -68,7 +68,7 @@ def report(step: int | None = None, total: int | None = None, **metrics: float) 
 def begin() -> None:
     """Tell that a process of the job begins, which is this one and none of its children."""
     curve.begin()
-    _tell(event="stage", time=time.time(), text=FIRST_STAGE, begins=True)
+    _tell(event="stage", time=time.time(), text="starting", begins=True)
 
 
 def stage(text: str) -> None:

@@ -93,7 +93,8 @@ class CommandActivities:
             raise InvalidRequest(f"this worker has no backend {job.spec.backend!r}", "run one that has it")
         seen = await launcher.find(name)
         if seen is None or seen.phase not in (Phase.RUNNING, Phase.SUSPENDED):
-            if await asyncio.to_thread(self._is_given, job, command):  # by a try whose worker died
+            orders = await asyncio.to_thread(self._orders, job)
+            if _is_given(orders, command):  # by a try whose worker died
                 answer = await self._answer(job, attempt, command.id, 0.0)
                 if answer is not None or not _saves(command):
                     return _NEXT if answer is None else answer.words
@@ -136,15 +137,14 @@ class CommandActivities:
             await asyncio.sleep(_LOOK_S)  # another process, perhaps far away, writes it
         return hears
 
-    def _is_given(self, job: JobRow, command: Command) -> bool:
-        orders = self._storage.get_note(job.key, ORDERS, Orders) or Orders()
-        return bool(command.id) and any(order.id == command.id for order in orders.given)
+    def _orders(self, job: JobRow) -> Orders:
+        return self._storage.get_note(job.key, ORDERS, Orders) or Orders()
 
     def _give(self, job: JobRow, attempt: Attempt, command: Command) -> None:
         """Write the order down where the process looks. Idempotent by the command's id."""
-        if self._is_given(job, command):
+        orders = self._orders(job)
+        if _is_given(orders, command):
             return
-        orders = self._storage.get_note(job.key, ORDERS, Orders) or Orders()
         order = Order(id=command.id, verb=command.verb, by=command.by, attempt=attempt.number)
         values = decode(command.params_json, dict[str, Any]) if command.verb == "set" else {}
         params = orders.params | values
@@ -186,6 +186,10 @@ async def allow_time(launcher: Launcher | None, storage: Storage, job: JobRow, a
     if launcher is not None and extended is not None:
         time_s = max(extended.timeout_s, job.spec.timeout_s) + job.spec.grace_s
         await launcher.allow(f"{job.key}-{attempt.number}", time_s)
+
+
+def _is_given(orders: Orders, command: Command) -> bool:
+    return bool(command.id) and any(order.id == command.id for order in orders.given)
 
 
 def _saves(command: Command) -> bool:
