@@ -1,8 +1,6 @@
 """How an attempt ended, from the end of its processes and what they left in storage."""
 
-import uuid
 from collections.abc import AsyncIterator, Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,9 +11,8 @@ from mltemporal.database.jobs import JobRow
 from mltemporal.errors import TrainingInterrupted
 from mltemporal.launchers.base import Phase, Sighting
 from mltemporal.progress import Piece, format_line, reported
-from mltemporal.specs.data import DatasetRef
 from mltemporal.specs.orders import NEWEST
-from mltemporal.specs.request import JobSpec, PodOptions, TrainerRef
+from mltemporal.specs.request import PodOptions
 from mltemporal.specs.results import RunOutput, TrainingResult
 from mltemporal.specs.running import Attempt
 from mltemporal.storage.content import Storage
@@ -32,31 +29,6 @@ class Launcher:
 
     async def follow(self, *_: object) -> AsyncIterator[Sighting]:
         yield self._end
-
-
-@pytest.fixture
-def storage(tmp_path: Path) -> Storage:
-    return Storage(str(tmp_path / "storage"))
-
-
-@pytest.fixture
-def begun(database: Database) -> Callable[..., JobRow]:
-    """Make a job whose first attempt has begun."""
-
-    def make(**fields: Any) -> JobRow:
-        ref = DatasetRef(fingerprint="f", rows=3, columns=())
-        spec = JobSpec(
-            key=f"job-{uuid.uuid4().hex[:12]}",
-            name="a job",
-            dataset=ref,
-            trainer=TrainerRef(kind="function", label="fit"),
-            **fields,
-        )
-        row, _ = database.jobs.add(spec, fingerprint=spec.key, dataset_id=database.datasets.add(ref))
-        database.jobs.start_attempt(row.id, 1)
-        return database.jobs.get(row.id)
-
-    return make
 
 
 async def concluded(database: Database, storage: Storage, job: JobRow, end: Sighting) -> TrainingResult:

@@ -2,7 +2,6 @@
 
 import uuid
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -29,11 +28,6 @@ class Launcher:
 
     async def allow(self, name: str, time_s: float) -> None:
         self.allowed.append((name, time_s))
-
-
-@pytest.fixture
-def storage(tmp_path: Path) -> Storage:
-    return Storage(str(tmp_path / "storage"))
 
 
 @pytest.fixture

@@ -17,11 +17,6 @@ from mltemporal.workflows.activities.recalling import recall
 
 
 @pytest.fixture
-def storage(tmp_path: Path) -> Storage:
-    return Storage(str(tmp_path / "storage"))
-
-
-@pytest.fixture
 def job(database: Database) -> JobRow:
     dataset = DatasetRef(fingerprint="cd" * 32, rows=3, columns=(Column(name="a", type="int64"),))
     spec = JobSpec(

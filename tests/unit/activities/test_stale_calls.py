@@ -1,9 +1,8 @@
 """What comes late, or again, to a job that a person has had started again: it touches nothing."""
 
 import time
-import uuid
+from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,9 +11,7 @@ from temporalio.testing import ActivityEnvironment
 from mltemporal.database.engine import Database
 from mltemporal.database.jobs import Event, JobRow
 from mltemporal.errors import InvalidRequest
-from mltemporal.specs.data import DatasetRef
 from mltemporal.specs.orders import ORDERS, Answer, Order, Orders
-from mltemporal.specs.request import JobSpec, TrainerRef
 from mltemporal.specs.results import Outcome
 from mltemporal.specs.running import Attempt, Command, JobStatus
 from mltemporal.storage.content import Storage
@@ -39,23 +36,8 @@ class Launcher:
 
 
 @pytest.fixture
-def storage(tmp_path: Path) -> Storage:
-    return Storage(str(tmp_path / "storage"))
-
-
-@pytest.fixture
-def job(database: Database) -> JobRow:
-    """A job whose first attempt has begun."""
-    ref = DatasetRef(fingerprint="f", rows=3, columns=())
-    spec = JobSpec(
-        key=f"training-{uuid.uuid4().hex[:12]}",
-        name="a job",
-        dataset=ref,
-        trainer=TrainerRef(kind="function", label="fit"),
-    )
-    row, _ = database.jobs.add(spec, fingerprint=spec.key, dataset_id=database.datasets.add(ref))
-    database.jobs.start_attempt(row.id, 1)
-    return database.jobs.get(row.id)
+def job(begun: Callable[..., JobRow]) -> JobRow:
+    return begun()
 
 
 async def cleaned_up(database: Database, storage: Storage, outcome: Outcome) -> list[str]:
